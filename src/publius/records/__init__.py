@@ -1,0 +1,43 @@
+"""The nouns: frozen records that flow from stage to stage, and their codec.
+
+Every stage reads and writes these and nothing else. Collections inside a record are tuples; an id is
+a `sha256:` hash of canonical JSON; a record carries where it came from (model, principle, template,
+seed). Nothing is changed after it was built: use `dataclasses.replace`.
+
+Paper: the words are those of Bai et al. 2022 (arXiv:2212.08073) and 2310.13798.
+"""
+
+from publius.records.codec import canonical_json, content_hash, decode, encode
+from publius.records.comparison import (
+    Comparison,
+    Preference,
+    Unparsed,
+    Vote,
+)
+from publius.records.conversation import Conversation, Message, conversation, user
+from publius.records.prompt import Prompt, Split, split_of
+from publius.records.revision import Critique, Demonstration, Revision, RevisionChain
+from publius.records.seeds import derive_seed
+
+__all__ = [
+    "Comparison",
+    "Conversation",
+    "Critique",
+    "Demonstration",
+    "Message",
+    "Preference",
+    "Prompt",
+    "Revision",
+    "RevisionChain",
+    "Split",
+    "Unparsed",
+    "Vote",
+    "canonical_json",
+    "content_hash",
+    "conversation",
+    "decode",
+    "derive_seed",
+    "encode",
+    "split_of",
+    "user",
+]
