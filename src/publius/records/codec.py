@@ -82,11 +82,10 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind):
         return _decode_record(cast(type, kind), value, where)
     if kind is float:
-        return float(
-            _expect(isinstance(value, int | float) and not isinstance(value, bool), value, where, "a number")
-        )
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(_expect(is_number, value, where, "a number"))
     if kind is int:
-        return _expect(isinstance(value, int) and not isinstance(value, bool), value, where, "a whole number")
+        return _expect(type(value) is int, value, where, "a whole number")
     return _expect(isinstance(value, kind), value, where, kind.__name__)
 
 
@@ -98,7 +97,7 @@ def _decode_union(kind: Any, value: Any, where: str) -> Any:
     if isinstance(value, Mapping) and records:
         keys = set(cast(Mapping[str, object], value))
         fitting = [arg for arg in records if keys == {field.name for field in fields(arg)}]
-        _expect(len(fitting) == 1, value, where, " or ".join(str(arg.__name__) for arg in records))
+        _expect(len(fitting) == 1, value, where, " or ".join(map(str, args)))
         return _decode(fitting[0], value, where)
     plain = [arg for arg in args if arg is not type(None) and not is_dataclass(arg)]
     errors: list[DataError] = []
