@@ -8,7 +8,7 @@ encoded as text, so `<|im_end|>` in a message is nine characters, never a contro
 Paper: none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -148,3 +148,9 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model's memory; the engine cannot be used after."""
         ...
+
+
+# How an algorithm sees a model: questions in, answers by request id out. The store's
+# `JournaledEngine` has these as methods, so every answer is kept.
+Generate: TypeAlias = Callable[[Sequence[GenerateRequest]], Mapping[str, Completion | Failure]]
+Choose: TypeAlias = Callable[[Sequence[ChooseRequest]], Mapping[str, Choice | Failure]]

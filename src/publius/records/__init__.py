@@ -7,6 +7,7 @@ seed). Nothing is changed after it was built: use `dataclasses.replace`.
 Paper: the words are those of Bai et al. 2022 (arXiv:2212.08073) and 2310.13798.
 """
 
+from publius.records.answer import Answer
 from publius.records.codec import canonical_json, content_hash, decode, encode
 from publius.records.comparison import (
     Comparison,
@@ -15,11 +16,12 @@ from publius.records.comparison import (
     Vote,
 )
 from publius.records.conversation import Conversation, Message, conversation, user
-from publius.records.prompt import Prompt, Split, split_of
+from publius.records.prompt import Prompt, Purpose, Split, draw_prompts, split_of
 from publius.records.revision import Critique, Demonstration, Revision, RevisionChain
 from publius.records.seeds import derive_seed
 
 __all__ = [
+    "Answer",
     "Comparison",
     "Conversation",
     "Critique",
@@ -27,6 +29,7 @@ __all__ = [
     "Message",
     "Preference",
     "Prompt",
+    "Purpose",
     "Revision",
     "RevisionChain",
     "Split",
@@ -37,6 +40,7 @@ __all__ = [
     "conversation",
     "decode",
     "derive_seed",
+    "draw_prompts",
     "encode",
     "split_of",
     "user",

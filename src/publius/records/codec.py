@@ -71,6 +71,12 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _decode_union(kind, value, where)
     if origin is Literal:
         return _expect(value in get_args(kind), value, where, f"one of {get_args(kind)}")
+    if kind is Any:
+        return value
+    if origin is dict:
+        _expect(isinstance(value, Mapping), value, where, "a table")
+        inner = get_args(kind)[1]
+        return {str(key): _decode(inner, item, f"{where}.{key}") for key, item in value.items()}
     if origin is tuple:
         _expect(isinstance(value, list | tuple), value, where, "a list")
         args = get_args(kind)

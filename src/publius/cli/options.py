@@ -1,0 +1,70 @@
+"""The options that every verb of a run has, and what they mean.
+
+Paper: none.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from publius.errors import UsageError
+from publius.pipeline.recipe import Recipe, limit_recipe, load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """A verb's options, resolved: the recipe, where the run lies, and how to show it."""
+
+    recipe: Recipe
+    out: Path
+    dry_run: bool
+    as_json: bool
+    quiet: bool
+
+
+def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a verb the options of a run as one `RunOptions`."""
+
+    def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
+        @click.argument("recipe", required=default_recipe is None, default=default_recipe)
+        @click.option("--out", type=click.Path(path_type=Path), help="The run directory [runs/NAME].")
+        @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe.")
+        @click.option("--limit", type=click.IntRange(min=1), help="At most N prompts of each purpose.")
+        @click.option("--dry-run", is_flag=True, help="Show calls, tokens and time; run nothing.")
+        @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
+        @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+        @click.option("--debug", is_flag=True, help="Show tracebacks.")
+        @functools.wraps(verb)
+        def wrapped(
+            recipe: str,
+            out: Path | None,
+            settings: tuple[str, ...],
+            limit: int | None,
+            dry_run: bool,
+            as_json: bool,
+            quiet: bool,
+            debug: bool,
+            **own: Any,  # the verb's own arguments
+        ) -> Any:
+            del debug  # read by main, before click
+            loaded = load_recipe(recipe, settings=settings)
+            if limit is not None:
+                loaded = limit_recipe(loaded, limit)
+            folder = out or Path("runs") / _folder_name(loaded.name)
+            if folder.is_file():
+                raise UsageError("--out is a file, not a directory", where=folder)
+            return verb(RunOptions(loaded, folder, dry_run, as_json, quiet), **own)
+
+        return wrapped
+
+    return decorate
+
+
+def _folder_name(name: str) -> str:
+    if not name or name in (".", "..") or any(char in "/\\\0" or not char.isprintable() for char in name):
+        raise UsageError(f"the recipe's name {name!r} cannot name a directory", todo="give one with --out")
+    return name

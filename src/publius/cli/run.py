@@ -1,0 +1,49 @@
+"""`publius demo` and `publius run`: all stages of a recipe.
+
+Paper: none.
+"""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from publius.cli.display import Display, printable
+from publius.cli.options import RunOptions, run_options
+from publius.cli.status import show_status
+from publius.pipeline.plan import plan_recipe, plan_text
+from publius.pipeline.runner import run_recipe
+from publius.pipeline.status import read_status
+from publius.records import encode
+
+
+@click.command(
+    epilog="Examples:\n\n  publius demo\n\n  publius demo --out runs/mine --set revise.rounds=3",
+)
+@run_options(default_recipe="demo")
+def demo(options: RunOptions) -> None:
+    """The whole loop with real small models, on this machine: no key, no question, one report."""
+    execute(options)
+
+
+@click.command(
+    epilog="Examples:\n\n  publius run recipes/full.toml --dry-run\n\n  publius run my.toml --limit 8 --json",
+)
+@run_options()
+def run(options: RunOptions) -> None:
+    """Run a recipe (a shipped name or a .toml file).
+
+    What is missing is done, what is done is kept: after an interruption give the same command again.
+    """
+    execute(options)
+
+
+def execute(options: RunOptions, only: Sequence[str] | None = None) -> None:
+    """Run (or, with --dry-run, plan) the recipe's stages and show the result."""
+    if options.dry_run:
+        plan = plan_recipe(options.recipe, only=only)
+        click.echo(json.dumps(encode(plan), indent=2) if options.as_json else printable(plan_text(plan)))
+        return
+    with Display(quiet=options.quiet) as display:
+        run_recipe(options.recipe, options.out, display.listener(), only=only)
+    show_status(read_status(options.out), as_json=options.as_json)

@@ -1,0 +1,47 @@
+"""One verb a stage. A stage needs the stages before it to be done in the same run directory.
+
+Paper: none.
+"""
+
+import click
+
+from publius.cli.options import RunOptions, run_options
+from publius.cli.run import execute
+
+
+@click.command(epilog="Examples:\n\n  publius revise demo --limit 4\n\n  publius revise my.toml --out runs/mine")
+@run_options(default_recipe="demo")
+def revise(options: RunOptions) -> None:
+    """Draft answers to hard prompts, criticise them under principles and rewrite them."""
+    execute(options, ["revise"])
+
+
+@click.command(epilog="Examples:\n\n  publius label demo\n\n  publius label demo --set label.principles=mean")
+@run_options(default_recipe="demo")
+def label(options: RunOptions) -> None:
+    """Sample two answers a prompt and label them; the labelling AI is audited first."""
+    execute(options, ["label"])
+
+
+@click.command(
+    epilog="Examples:\n\n  publius train sft demo\n\n  publius train rl demo --set rl.steps=40",
+)
+@click.argument("what", type=click.Choice(["sft", "dpo", "pm", "rl"]))
+@run_options(default_recipe="demo")
+def train(options: RunOptions, what: str) -> None:
+    """Train one model of the recipe."""
+    execute(options, [what])
+
+
+@click.command("eval", epilog="Examples:\n\n  publius eval demo\n\n  publius eval demo --json")
+@run_options(default_recipe="demo")
+def evaluate(options: RunOptions) -> None:
+    """Put the start and the trained policies against each other on held-out prompts."""
+    execute(options, ["evaluate"])
+
+
+@click.command(epilog="Examples:\n\n  publius report demo\n\n  publius report my.toml --out runs/mine")
+@run_options(default_recipe="demo")
+def report(options: RunOptions) -> None:
+    """Write the HTML report of a run."""
+    execute(options, ["report"])

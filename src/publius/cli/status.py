@@ -1,0 +1,68 @@
+"""`publius status`: what a run has done and its main figures.
+
+Paper: none.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from publius.cli.display import printable
+from publius.pipeline.status import RunStatus, read_status
+from publius.records import encode
+
+
+@click.command(epilog="Examples:\n\n  publius status runs/demo\n\n  publius status runs/demo --json")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def status(run: Path, as_json: bool, debug: bool) -> None:
+    """Show which stages of RUN are done, and the audit, preference model, Elo and monitor figures."""
+    del debug
+    show_status(read_status(run), as_json=as_json)
+
+
+def show_status(status: RunStatus, *, as_json: bool) -> None:
+    """Print a status on stdout, for people or as JSON."""
+    click.echo(json.dumps(encode(status), indent=2) if as_json else printable(status_text(status)))
+
+
+def status_text(status: RunStatus) -> str:
+    """Return a status as lines of text."""
+    lines = [f"run {status.run}: {'finished' if status.finished else 'not finished'}"]
+    for stage in status.stages:
+        done = "" if stage.seconds is None else f"{stage.rows:>7} rows {stage.seconds:>8.1f} s"
+        lines.append(f"  {stage.name:<10} {stage.state:<12}{done}")
+    if status.audit:
+        lines.append(
+            f"label audit ({status.audit['judge']}): {_percent(status.audit)} agree with people, "
+            f"n = {status.audit['n']}; first option preferred {_share(status.audit['share_first'])}"
+        )
+    if status.pm:
+        lines.append(
+            f"preference model: {_percent(status.pm)} right on held-out labels, n = {status.pm['n']}, "
+            f"ECE {status.pm['ece']:.3f}"
+        )
+    if status.kl is not None:
+        lines.append(f"KL of the RL policy to its start: {status.kl:.4f} nats a token")
+    if status.elo:
+        lines.append("Elo against the start (95 % interval over prompts):")
+    for row in status.elo:
+        lines.append(
+            f"  {row['axis']:<13} {row['model']:<6} {row['elo']:>7.0f}  [{row['low']:.0f}, {row['high']:.0f}]"
+            f"  judge: {row['judge']}"
+        )
+    report = Path(status.run) / "report.html"
+    if report.exists():
+        lines.append(f"report: {report}")
+    return "\n".join(lines)
+
+
+def _percent(row: Any) -> str:
+    return f"{row['accuracy']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
+
+
+def _share(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.0%}"

@@ -1,0 +1,31 @@
+"""The settings of the evaluation.
+
+Paper: Bai et al. 2022, arXiv:2212.08073: samples at T=1 for free-form answers.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from publius.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateConfig:
+    """How many held-out prompts an axis, how answers are sampled, how ratings are bootstrapped.
+
+    Helpfulness is judged on helpful prompts, harmlessness on red-team prompts.
+    """
+
+    n_red_team: int = 64
+    n_helpful: int = 64
+    answer_tokens: int = 96
+    temperature: float = 1.0
+    orders: Literal["both", "one"] = "both"
+    n_resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("n_red_team", "n_helpful", "answer_tokens", "n_resamples"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} must be at least 1, not {getattr(self, name)!r}", where="evaluate")
+        if self.temperature < 0:
+            raise DataError(f"temperature must not be negative: {self.temperature!r}", where="evaluate")

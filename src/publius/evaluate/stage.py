@@ -1,0 +1,112 @@
+"""The evaluation stage: answers of every policy, games by a judge and by the PM, Elo, text monitors.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, §1.2, §4.4. The judge is named in every table; whoever
+labelled the training data is no independent judge, and the caller prints that.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from publius.engines.answers import sample_answers
+from publius.engines.protocol import Engine, Failure, Sampling
+from publius.errors import EngineError
+from publius.evaluate.config import EvaluateConfig
+from publius.evaluate.monitor import monitor_answers
+from publius.evaluate.play import Games, Reward, judged_games, pair_answers, rewarded_games
+from publius.evaluate.prompts import Axis
+from publius.records import Answer, Prompt, encode
+from publius.stats.ratings import RatingTable, elo
+from publius.store import StageResult, StageStore, write_records
+
+ANSWERS = "answers.jsonl"
+GAMES = "games.jsonl"
+AXES: tuple[Axis, ...] = ("helpfulness", "harmlessness")
+START = "start"
+_FEWEST_PROMPTS = 2  # an interval over prompts needs more than one
+
+
+def run_evaluate(
+    store: StageStore,
+    config: EvaluateConfig,
+    *,
+    prompts: Sequence[Prompt],
+    policies: Mapping[str, Engine],
+    judge: Engine,
+    reward: Reward | None,
+) -> StageResult:
+    """Ask every policy the held-out prompts and rate the answers; `policies` begins with "start".
+
+    Raises:
+        EngineError: A policy gave no answer at all.
+    """
+    answers, n_failed = _answers(store, config, prompts=prompts, policies=policies)
+    write_records(store.path / ANSWERS, answers)
+    played: list[Games] = []
+    for axis in AXES:
+        pairs = pair_answers(answers, axis)
+        choose = store.ask(judge, f"judge {axis}").choose
+        played.append(
+            judged_games(
+                pairs, choose, axis=axis, judge=judge.model.name, orders=config.orders, seed=store.seed
+            )
+        )
+        if reward is not None:
+            played.append(rewarded_games(pairs, reward, axis=axis, judge="preference model"))
+    write_records(store.path / GAMES, played)
+    figures = {
+        "judge": judge.model.name,
+        "elo": [row for games in played for row in _elo_rows(games, config, seed=store.seed)],
+        "games": [
+            {
+                "axis": games.axis,
+                "judge": games.judge,
+                "n": len(games.games),
+                "n_unparsed": games.n_unparsed,
+                "n_identical": games.n_identical,
+            }
+            for games in played
+        ],
+        "monitors": encode(monitor_answers(answers, seed=store.seed)),
+        "n_failed_answers": n_failed,
+    }
+    return StageResult(rows=sum(len(games.games) for games in played), figures=figures)
+
+
+def _answers(
+    store: StageStore, config: EvaluateConfig, *, prompts: Sequence[Prompt], policies: Mapping[str, Engine]
+) -> tuple[tuple[Answer, ...], int]:
+    sampling = Sampling(config.answer_tokens, temperature=config.temperature)
+    answers: list[Answer] = []
+    n_failed = 0
+    for name, engine in policies.items():
+        # every policy gets the same seeds, so that a policy that did not change answers alike
+        texts = sample_answers(
+            prompts, store.ask(engine, "answer").generate, sampling=sampling, seed=store.seed
+        )
+        engine.close()
+        own = [Answer(name, prompt, text) for prompt in prompts if isinstance(text := texts[prompt.id][0], str)]
+        n_failed += sum(isinstance(text[0], Failure) for text in texts.values())
+        if not own:
+            raise EngineError(f"the policy {name!r} gave no answer", todo="see the journal's failures")
+        answers += own
+    return tuple(answers), n_failed
+
+
+def _elo_rows(games: Games, config: EvaluateConfig, *, seed: int) -> list[dict[str, Any]]:
+    if len({game.prompt_id for game in games.games}) < _FEWEST_PROMPTS:
+        return []
+    table: RatingTable = elo(games.games, anchor=START, n_resamples=config.n_resamples, seed=seed)
+    return [
+        {
+            "model": rating.model,
+            "axis": games.axis,
+            "judge": games.judge,
+            "elo": rating.difference.value,
+            "low": rating.difference.low,
+            "high": rating.difference.high,
+            "n_games": rating.n_games,
+            "n_prompts": table.n_prompts,
+            "regularised": table.regularised,
+        }
+        for rating in table.ratings
+    ]

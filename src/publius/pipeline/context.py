@@ -1,0 +1,111 @@
+"""What all stages of one run share: the recipe and what it names, opened once and closed at the end.
+
+Engines are deferred: a model loads at the first question that the journal cannot answer. Engines that
+no coming stage needs are closed, so that training has the memory.
+
+Paper: none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from publius.constitution import Constitution, load_constitution
+from publius.engines import EngineSpec, open_engine
+from publius.engines.deferred import DeferredEngine
+from publius.engines.fetch import fetch_model
+from publius.engines.protocol import Engine, ModelIdentity
+from publius.pipeline.recipe import ModelRole, Recipe
+from publius.records import Preference, Prompt, Purpose, draw_prompts
+from publius.sources.comparisons import load_audit
+from publius.sources.prompts import load_prompts
+from publius.training.weights import weights_hash
+
+
+@dataclass
+class RunContext:
+    """The open parts of a run. `on_progress(step, done, total)` shows what is going on."""
+
+    recipe: Recipe
+    on_progress: Callable[[str, int, int], None]
+    _engines: dict[tuple[str, str], DeferredEngine] = field(default_factory=dict)
+    _paths: dict[str, Path] = field(default_factory=dict)
+
+    @cached_property
+    def constitution(self) -> Constitution:
+        """The constitution that decides harmlessness."""
+        return load_constitution(self.recipe.constitution)
+
+    @cached_property
+    def helpfulness(self) -> Constitution:
+        """The constitution that decides helpfulness."""
+        return load_constitution(self.recipe.helpfulness)
+
+    @cached_property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """All prompts of the recipe's sources, each text once."""
+        sources: tuple[tuple[Purpose, tuple[str, ...]], ...] = (
+            ("red-team", self.recipe.prompts.red_team),
+            ("helpful", self.recipe.prompts.helpful),
+            ("trait", self.recipe.prompts.trait),
+        )
+        loaded = (
+            prompt
+            for purpose, specs in sources
+            for spec in specs
+            for prompt in load_prompts(spec, purpose=purpose).prompts
+        )
+        return tuple({prompt.messages: prompt for prompt in loaded}.values())
+
+    @cached_property
+    def audit_set(self) -> tuple[Preference, ...]:
+        """The human-labelled comparisons that the feedback model is audited on."""
+        return load_audit(self.recipe.audit)
+
+    @cached_property
+    def human_preferences(self) -> tuple[Preference, ...]:
+        """Human comparisons that the preference model learns from beside the AI's."""
+        return tuple(item for spec in self.recipe.human_preferences for item in load_audit(spec))
+
+    def draw(self, *, n_red_team: int, n_helpful: int, held_out: bool) -> tuple[Prompt, ...]:
+        """Return prompts of a split: red-team first, then helpful, drawn with the run's seed."""
+        split = "held-out" if held_out else "train"
+        counts: tuple[tuple[Purpose, int], ...] = (("red-team", n_red_team), ("helpful", n_helpful))
+        return tuple(
+            prompt
+            for purpose, n in counts
+            for prompt in draw_prompts(self.of_purpose(purpose), n, split=split, seed=self.recipe.seed)
+        )
+
+    def of_purpose(self, purpose: Purpose) -> tuple[Prompt, ...]:
+        """Return the prompts of one purpose."""
+        return tuple(prompt for prompt in self.prompts if prompt.purpose == purpose)
+
+    def model_path(self, name_or_path: str) -> Path:
+        """Return where a model's weights lie, fetched first if need be."""
+        if name_or_path not in self._paths:
+            self._paths[name_or_path] = fetch_model(
+                name_or_path, on_progress=lambda done, total: self.on_progress(f"fetch {name_or_path}", done, total)
+            )
+        return self._paths[name_or_path]
+
+    def engine(self, role: ModelRole, *, name: str | None = None) -> Engine:
+        """Return the engine of a role; the same weights on the same engine are one engine."""
+        path = self.model_path(role.model)
+        key = (role.engine, str(path))
+        if key not in self._engines:
+            identity = ModelIdentity(name or role.model, weights_hash(path))
+            self._engines[key] = DeferredEngine(identity, lambda: open_engine(EngineSpec(role.engine, str(path))))
+        return self._engines[key]
+
+    def trained(self, name: str, path: Path) -> Engine:
+        """Return an engine for a checkpoint of this run, called `name` in tables."""
+        return self.engine(ModelRole(str(path), self.recipe.models.trained_engine), name=name)
+
+    def close_engines(self, keep: Sequence[ModelRole] = ()) -> None:
+        """Free the memory of all engines but those of `keep`."""
+        kept = {(role.engine, str(self.model_path(role.model))) for role in keep}
+        for key, engine in self._engines.items():
+            if key not in kept:
+                engine.close()

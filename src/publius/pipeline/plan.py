@@ -1,0 +1,162 @@
+"""What a recipe will cost before anything runs: calls, tokens and a rough time for every stage.
+
+Counts of calls follow from the recipe exactly (retries aside); tokens are upper bounds for generated
+text and averages over the shipped sets for prompts; times scale rates measured on two CPU cores by
+the parameters of the registered models, and are good to a factor of two there.
+
+Paper: none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from publius.engines.models import find_model
+from publius.pipeline.recipe import Recipe
+from publius.pipeline.runner import check_recipe
+
+# parameter-tokens a second on two CPU cores (AMD EPYC 9R14, AVX-512), measured with the default models
+_READ_RATE = 330e9
+_WRITE_RATE = 75e9
+_WRITE_RATE_TRAINED = 25e9
+_TRAIN_RATE = 45e9
+_UNKNOWN_PARAMETERS = 1.5e9
+
+_PROMPT_TOKENS = 25  # mean of the shipped prompt sets
+_EXEMPLAR_TOKENS = 170
+_QUESTION_TOKENS = 90  # instructions and principle of a comparison
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage: model calls, tokens read and written by models, tokens trained on, seconds (rough)."""
+
+    name: str
+    calls: int
+    read_tokens: int
+    written_tokens: int
+    trained_tokens: int
+    seconds: float
+
+
+def plan_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[StagePlan, ...]:
+    """Return the plan of the recipe's stages, after the checks that need no model.
+
+    Raises:
+        PubliusError: What `check_recipe` raises.
+    """
+    return tuple(_PLANS[stage.name](recipe) for stage in check_recipe(recipe, only=only))
+
+
+def plan_text(plans: Sequence[StagePlan]) -> str:
+    """Return a plan as a table for people."""
+    head = f"{'stage':<10}{'calls':>8}{'read':>12}{'written':>10}{'trained':>10}{'about':>10}"
+    rows = [
+        f"{plan.name:<10}{plan.calls:>8}{plan.read_tokens:>12,}{plan.written_tokens:>10,}"
+        f"{plan.trained_tokens:>10,}{_minutes(plan.seconds):>10}"
+        for plan in plans
+    ]
+    total = _minutes(sum(plan.seconds for plan in plans))
+    note = "tokens are upper bounds; times are rough, for two CPU cores; what is done already costs nothing"
+    return "\n".join([head, *rows, f"{'all':<10}{total:>50}", note])
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _parameters(recipe: Recipe, role: str) -> float:
+    model = find_model(getattr(recipe.models, role).model)
+    return model.parameters if model is not None else _UNKNOWN_PARAMETERS
+
+
+def _revise(recipe: Recipe) -> StagePlan:
+    config = recipe.revise
+    n_drafts = config.n_red_team + config.n_helpful * config.helpful_samples
+    steps = 2 if config.mode == "critique" else 1
+    n_critic = config.n_red_team * config.rounds * steps
+    written_draft = n_drafts * config.draft_tokens
+    mean_length = (config.critique_tokens * (steps - 1) + config.revision_tokens) // steps
+    written_critic = n_critic * mean_length
+    read_critic = config.n_exemplars * _EXEMPLAR_TOKENS + n_critic * (
+        _PROMPT_TOKENS + config.draft_tokens + _QUESTION_TOKENS
+    )
+    policy, critic = _parameters(recipe, "policy"), _parameters(recipe, "critic")
+    seconds = (written_draft / _WRITE_RATE + n_drafts * _PROMPT_TOKENS / _READ_RATE) * policy
+    seconds += (written_critic / _WRITE_RATE + read_critic / _READ_RATE) * critic
+    read = n_drafts * _PROMPT_TOKENS + read_critic
+    return StagePlan("revise", n_drafts + n_critic, read, written_draft + written_critic, 0, seconds)
+
+
+def _sft(recipe: Recipe) -> StagePlan:
+    config = recipe.revise
+    rounds = config.rounds if config.learn_from == "all" else 1
+    rows = config.n_red_team * rounds + config.n_helpful * config.helpful_samples
+    return _training("sft", recipe, rows * (_PROMPT_TOKENS + config.revision_tokens) * recipe.sft.epochs)
+
+
+def _dpo(recipe: Recipe) -> StagePlan:
+    config = recipe.revise
+    tokens = 2 * config.n_red_team * (_PROMPT_TOKENS + config.revision_tokens) * recipe.dpo.epochs
+    return _training("dpo", recipe, tokens)
+
+
+def _label(recipe: Recipe) -> StagePlan:
+    config = recipe.label
+    n_prompts = config.n_red_team + config.n_helpful
+    orders = 2 if config.orders == "both" else 1
+    n_votes = n_prompts * orders * (16 if config.principles == "mean" else 1)
+    n_audit = 2 * 104
+    written = 2 * n_prompts * config.answer_tokens
+    read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
+    read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS)
+    seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
+    seconds += read / _READ_RATE * _parameters(recipe, "feedback")
+    return StagePlan("label", 2 * n_prompts + n_votes + n_audit, read, written, 0, seconds)
+
+
+def _pm(recipe: Recipe) -> StagePlan:
+    config = recipe.label
+    rows = config.n_red_team + config.n_helpful + (config.n_construction if config.construction else 0)
+    return _training("pm", recipe, 2 * rows * (_PROMPT_TOKENS + config.answer_tokens) * recipe.pm.epochs)
+
+
+def _rl(recipe: Recipe) -> StagePlan:
+    config = recipe.rl
+    n_answers = config.steps * config.prompts_per_step * config.num_generations
+    written = n_answers * config.max_completion_length
+    trained = n_answers * (_PROMPT_TOKENS + config.max_completion_length)
+    seconds = (written / _WRITE_RATE_TRAINED + 1.6 * trained / _TRAIN_RATE) * _parameters(recipe, "policy")
+    return StagePlan("rl", 0, n_answers * _PROMPT_TOKENS, written, trained, seconds)
+
+
+def _evaluate(recipe: Recipe) -> StagePlan:
+    config = recipe.evaluate
+    n_policies = 1 + sum(name in recipe.stages for name in ("sft", "dpo", "rl"))
+    n_prompts = config.n_red_team + config.n_helpful
+    n_pairs = n_prompts * n_policies * (n_policies - 1) // 2
+    n_votes = n_pairs * (2 if config.orders == "both" else 1)
+    written = n_policies * n_prompts * config.answer_tokens
+    read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
+    seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
+    seconds += read / _READ_RATE * _parameters(recipe, "judge")
+    return StagePlan("evaluate", n_policies * n_prompts + n_votes, read, written, 0, seconds)
+
+
+def _report(recipe: Recipe) -> StagePlan:
+    return StagePlan("report", 0, 0, 0, 0, 1.0)
+
+
+def _training(name: str, recipe: Recipe, tokens: float) -> StagePlan:
+    return StagePlan(name, 0, 0, 0, round(tokens), tokens / _TRAIN_RATE * _parameters(recipe, "policy"))
+
+
+_PLANS: dict[str, Callable[[Recipe], StagePlan]] = {
+    "revise": _revise,
+    "sft": _sft,
+    "dpo": _dpo,
+    "label": _label,
+    "pm": _pm,
+    "rl": _rl,
+    "evaluate": _evaluate,
+    "report": _report,
+}

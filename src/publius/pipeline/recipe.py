@@ -1,0 +1,213 @@
+"""A recipe: everything that decides a run, read from TOML and checked before anything is spent.
+
+Precedence: `--set a.b=c` over the environment (`PUBLIUS_SET_A__B=c`) over the file over the defaults
+of the stages' configs. Unknown keys are errors with file, line and the nearest known key.
+
+Paper: none.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from publius.errors import DataError
+from publius.evaluate.config import EvaluateConfig
+from publius.feedback.config import LabelConfig
+from publius.policy.config import DPOSettings, RLSettings, SFTSettings
+from publius.preference.config import PMSettings
+from publius.records import decode
+from publius.revise.config import ReviseConfig
+
+_MOST_BYTES = 2**20
+_ENVIRONMENT = "PUBLIUS_SET_"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRole:
+    """Which model plays a role, and which engine runs it: a registered name or a path to weights."""
+
+    model: str
+    engine: str = "openvino"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Who plays which role. `trained_engine` samples from the checkpoints that the run makes."""
+
+    policy: ModelRole = ModelRole("smollm2-135m-instruct")
+    critic: ModelRole = ModelRole("qwen2.5-coder-1.5b-instruct")
+    feedback: ModelRole = ModelRole("qwen2.5-coder-1.5b-instruct")
+    judge: ModelRole = ModelRole("qwen2.5-coder-1.5b-instruct")
+    trained_engine: str = "transformers"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSources:
+    """Where prompts come from: shipped sets, files, or `hf:` data sets."""
+
+    red_team: tuple[str, ...] = ("red_team", "multi_turn_red_team")
+    helpful: tuple[str, ...] = ("helpful",)
+    trait: tuple[str, ...] = ("traits",)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A run. `constitution` decides harmlessness; `helpfulness` judges answers to helpful prompts.
+
+    `rl_start` is the policy from which labels are sampled and reinforcement learning starts.
+    """
+
+    name: str
+    description: str = ""
+    seed: int = 0
+    stages: tuple[str, ...] = ("revise", "sft", "label", "pm", "rl", "evaluate", "report")
+    constitution: str = "harmlessness"
+    helpfulness: str = "hhh"
+    audit: str = "audit"
+    human_preferences: tuple[str, ...] = ()
+    rl_start: Literal["sft", "dpo"] = "sft"
+    models: Models = field(default_factory=Models)
+    prompts: PromptSources = field(default_factory=PromptSources)
+    revise: ReviseConfig = field(default_factory=ReviseConfig)
+    sft: SFTSettings = field(default_factory=SFTSettings)
+    dpo: DPOSettings = field(default_factory=DPOSettings)
+    label: LabelConfig = field(default_factory=LabelConfig)
+    pm: PMSettings = field(default_factory=PMSettings)
+    rl: RLSettings = field(default_factory=RLSettings)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that ship with Publius."""
+    folder = resources.files("publius.recipes")
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+def load_recipe(
+    name_or_path: str, *, settings: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Recipe:
+    """Return the recipe of a shipped name or a `.toml` file, with `a.b=c` settings applied over it.
+
+    Raises:
+        DataError: The file is missing or malformed, or a key or value is wrong; file and line are named.
+    """
+    text, where = _read(name_or_path)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        place = f"{where}:{line.group(1)}" if line else where
+        raise DataError(f"not valid TOML ({error})", where=place, todo="correct the line") from error
+    _check_keys(table, Recipe, text=text, where=where, prefix="")
+    table.setdefault("name", Path(name_or_path).stem)
+    environ = os.environ if environment is None else environment
+    for key, value in sorted(environ.items()):
+        if key.startswith(_ENVIRONMENT):
+            path = key.removeprefix(_ENVIRONMENT).lower().replace("__", ".")
+            _set(table, f"{path}={value}", where=key)
+    for setting in settings:
+        _set(table, setting, where=f"--set {setting}")
+    return _decode(table, text=text, where=where)
+
+
+def limit_recipe(recipe: Recipe, n: int) -> Recipe:
+    """Return the recipe with at most `n` prompts of each purpose in every stage."""
+    return replace(
+        recipe,
+        revise=_limited(recipe.revise, n),
+        label=_limited(recipe.label, n),
+        evaluate=_limited(recipe.evaluate, n),
+    )
+
+
+def _limited(config: Any, n: int) -> Any:
+    names = ("n_red_team", "n_helpful", "n_construction")
+    return replace(config, **{name: min(n, getattr(config, name)) for name in names if hasattr(config, name)})
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if name_or_path in shipped_recipes():
+        return resources.files("publius.recipes").joinpath(f"{name_or_path}.toml").read_text("utf-8"), name_or_path
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError("a recipe of over 1 MiB is not a recipe", where=path)
+        return path.read_bytes().decode("utf-8-sig"), name_or_path
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text ({error.reason})", where=path, todo="save it as UTF-8") from error
+    except OSError as error:
+        names = ", ".join(shipped_recipes())
+        close = difflib.get_close_matches(path.stem, shipped_recipes(), n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise DataError(
+            f"no recipe there ({error.strerror})",
+            where=name_or_path,
+            todo=f"{hint}give a .toml file or a shipped recipe: {names}",
+        ) from error
+
+
+def _check_keys(table: Mapping[str, Any], kind: type, *, text: str, where: str, prefix: str) -> None:
+    hints = get_type_hints(kind)
+    known = {item.name for item in fields(kind)}
+    for key, value in table.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise DataError(
+                f"unknown key {prefix + key!r}",
+                where=_locate(text, key, where),
+                todo=f"{hint}known keys here: {', '.join(sorted(known))}",
+            )
+        if is_dataclass(hints[key]) and isinstance(value, Mapping):
+            _check_keys(value, hints[key], text=text, where=where, prefix=f"{prefix}{key}.")  # pyright: ignore[reportArgumentType] - is_dataclass narrows to an instance
+
+
+def _set(table: dict[str, Any], setting: str, *, where: str) -> None:
+    path, equals, value = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise DataError("a setting reads key=value or section.key=value", where=where)
+    kind: Any = Recipe
+    for depth, key in enumerate(keys):
+        known = {item.name for item in fields(kind)} if is_dataclass(kind) else set[str]()
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'nothing'}"
+            raise DataError(f"unknown key {'.'.join(keys[: depth + 1])!r}", where=where, todo=hint)
+        kind = get_type_hints(kind)[key]
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+    table[keys[-1]] = _value(value)
+
+
+def _value(text: str) -> Any:
+    """Return a setting's value as TOML reads it, or as plain text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _decode(table: Mapping[str, Any], *, text: str, where: str) -> Recipe:
+    try:
+        return decode(Recipe, table)
+    except DataError as error:
+        field_path = (error.where or "").removeprefix("Recipe.")
+        key = re.sub(r"\[\d+\]", "", field_path).rpartition(".")[2]
+        place = _locate(text, key, where) if key else where
+        raise DataError(f"{field_path}: {error.what}", where=place, todo="correct the value") from error
+
+
+def _locate(text: str, key: str, where: str) -> str:
+    """Return `file:line` of the first line that sets `key` or opens its table, or the file alone."""
+    pattern = re.compile(rf"^\s*(?:\[+[^\]]*\b{re.escape(key)}\b|[\"']?{re.escape(key)}[\"']?\s*=)")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if pattern.match(line):
+            return f"{where}:{number}"
+    return where

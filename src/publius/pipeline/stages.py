@@ -1,0 +1,229 @@
+"""The stages of Constitutional AI, in order. Read this file first.
+
+    revise    the policy drafts, the critic criticises and rewrites under principles      B §3.1
+    sft       the policy learns to write like the revisions, and stays helpful             B §3.1
+    dpo       the other route: prefer the revision to the draft, no preference model
+    label     two answers a prompt, an AI says which is better; the AI itself is audited   A §2.2, B §4.1
+    pm        a preference model learns the soft labels                                    B §4.1
+    rl        the policy is improved against the preference model, KL measured             B §4.2
+    evaluate  start and trained policies on held-out prompts: Elo, monitors                B §1.2
+    report    one HTML page with all of it
+
+Papers: A = arXiv:2310.13798, B = arXiv:2212.08073. A stage reads the files of the stages that it needs
+and writes its own. The rooms are strangers: this file hands them records and callables.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from publius.evaluate.stage import run_evaluate
+from publius.feedback.stage import PREFERENCES, run_label
+from publius.pipeline.context import RunContext
+from publius.pipeline.recipe import Recipe
+from publius.pipeline.report_stage import run_report
+from publius.policy.stage import MODEL, run_dpo, run_rl, run_sft
+from publius.preference.stage import PREFERENCE_MODEL, open_reward, run_pm
+from publius.records import Demonstration, Preference, RevisionChain
+from publius.revise.stage import CHAINS, DEMONSTRATIONS, run_revise
+from publius.store import Run, StageResult, StageStore, read_records
+
+POLICIES = ("sft", "dpo", "rl")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its name, what it needs, what decides it, how it runs.
+
+    `needs` are stages whose files it reads (of those that the recipe has); `inputs` is everything else
+    that decides the result: a change there makes the stage run again.
+    """
+
+    name: str
+    summary: str
+    needs: Callable[[Recipe], tuple[str, ...]]
+    inputs: Callable[[RunContext], Any]
+    run: Callable[[RunContext, Run, StageStore], StageResult]
+
+
+def revise(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Draft, criticise and revise the red-team prompts; sample the helpful ones."""
+    config = context.recipe.revise
+    models = context.recipe.models
+    return run_revise(
+        store,
+        config,
+        prompts=context.draw(n_red_team=config.n_red_team, n_helpful=config.n_helpful, held_out=False),
+        constitution=context.constitution,
+        policy=context.engine(models.policy),
+        critic=context.engine(models.critic),
+    )
+
+
+def sft(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Finetune the policy on revisions and helpful samples."""
+    demonstrations = read_records(run.stage_path("revise") / DEMONSTRATIONS, Demonstration)
+    start = context.model_path(context.recipe.models.policy.model)
+    return run_sft(store, context.recipe.sft, start=start, demonstrations=demonstrations)
+
+
+def dpo(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Train the policy to prefer revisions to drafts."""
+    chains = read_records(run.stage_path("revise") / CHAINS, RevisionChain)
+    start = run.stage_path("sft") / MODEL
+    return run_dpo(store, context.recipe.dpo, start=start, chains=chains)
+
+
+def label(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Audit the feedback model, then sample and label comparisons."""
+    config = context.recipe.label
+    start = context.recipe.rl_start
+    return run_label(
+        store,
+        config,
+        prompts=context.draw(n_red_team=config.n_red_team, n_helpful=config.n_helpful, held_out=False),
+        chains=read_records(run.stage_path("revise") / CHAINS, RevisionChain),
+        constitutions=(context.constitution, context.helpfulness),
+        policy=context.trained(start, run.stage_path(start) / MODEL),
+        feedback=context.engine(context.recipe.models.feedback),
+        audit_set=context.audit_set,
+    )
+
+
+def pm(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Train the preference model on AI labels and, where given, human ones."""
+    preferences = read_records(run.stage_path("label") / PREFERENCES, Preference)
+    start = context.model_path(context.recipe.models.policy.model)
+    return run_pm(
+        store, context.recipe.pm, start=start, preferences=(*preferences, *context.human_preferences)
+    )
+
+
+def rl(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Improve the policy against the preference model."""
+    return run_rl(
+        store,
+        context.recipe.rl,
+        start=run.stage_path(context.recipe.rl_start) / MODEL,
+        prompts=tuple(prompt for prompt in context.prompts if prompt.split == "train"),
+        reward=open_reward(run.stage_path("pm") / PREFERENCE_MODEL),
+    )
+
+
+def evaluate(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Compare the start and every trained policy on held-out prompts."""
+    config = context.recipe.evaluate
+    policies = {"start": context.engine(context.recipe.models.policy)}
+    for name in _own(context.recipe, POLICIES):
+        policies[name] = context.trained(name, run.stage_path(name) / MODEL)
+    has_pm = "pm" in context.recipe.stages
+    return run_evaluate(
+        store,
+        config,
+        prompts=context.draw(n_red_team=config.n_red_team, n_helpful=config.n_helpful, held_out=True),
+        policies=policies,
+        judge=context.engine(context.recipe.models.judge),
+        reward=open_reward(run.stage_path("pm") / PREFERENCE_MODEL) if has_pm else None,
+    )
+
+
+def report(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Write the page."""
+    return run_report(context, run, store)
+
+
+def _own(recipe: Recipe, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in recipe.stages)
+
+
+def _prompt_inputs(context: RunContext, config: Any) -> Any:
+    return {
+        "config": config,
+        "seed": context.recipe.seed,
+        "prompts": [prompt.id for prompt in context.prompts],
+    }
+
+
+def _model_inputs(context: RunContext, *roles: str) -> Any:
+    models = context.recipe.models
+    return {role: [context.engine(getattr(models, role)).model.revision, getattr(models, role).engine] for role in roles}
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "revise",
+        "draft, critique and revision under principles",
+        needs=lambda recipe: (),
+        inputs=lambda c: [
+            _prompt_inputs(c, c.recipe.revise),
+            c.constitution.hash,
+            _model_inputs(c, "policy", "critic"),
+        ],
+        run=revise,
+    ),
+    Stage(
+        "sft",
+        "supervised finetuning on revisions and helpful samples",
+        needs=lambda recipe: ("revise",),
+        inputs=lambda c: [c.recipe.sft, c.recipe.seed, _model_inputs(c, "policy")],
+        run=sft,
+    ),
+    Stage(
+        "dpo",
+        "direct preference optimisation: the revision over the draft",
+        needs=lambda recipe: ("revise", "sft"),
+        inputs=lambda c: [c.recipe.dpo, c.recipe.seed],
+        run=dpo,
+    ),
+    Stage(
+        "label",
+        "two answers a prompt, labelled by an audited AI",
+        needs=lambda recipe: ("revise", recipe.rl_start),
+        inputs=lambda c: [
+            _prompt_inputs(c, c.recipe.label),
+            [c.constitution.hash, c.helpfulness.hash],
+            [item.comparison.id for item in c.audit_set],
+            c.recipe.models.trained_engine,
+            _model_inputs(c, "feedback"),
+        ],
+        run=label,
+    ),
+    Stage(
+        "pm",
+        "preference model from soft labels",
+        needs=lambda recipe: ("label",),
+        inputs=lambda c: [
+            c.recipe.pm,
+            c.recipe.seed,
+            [item.comparison.id for item in c.human_preferences],
+            _model_inputs(c, "policy"),
+        ],
+        run=pm,
+    ),
+    Stage(
+        "rl",
+        "reinforcement learning against the preference model",
+        needs=lambda recipe: (recipe.rl_start, "pm"),
+        inputs=lambda c: _prompt_inputs(c, c.recipe.rl),
+        run=rl,
+    ),
+    Stage(
+        "evaluate",
+        "held-out prompts: Elo on both axes, text monitors",
+        needs=lambda recipe: _own(recipe, (*POLICIES, "pm")),
+        inputs=lambda c: [
+            _prompt_inputs(c, c.recipe.evaluate),
+            c.recipe.models.trained_engine,
+            _model_inputs(c, "policy", "judge"),
+        ],
+        run=evaluate,
+    ),
+    Stage(
+        "report",
+        "one self-contained HTML page",
+        needs=lambda recipe: tuple(name for name in recipe.stages if name != "report"),
+        inputs=lambda c: c.recipe,
+        run=report,
+    ),
+)
+

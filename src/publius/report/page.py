@@ -1,0 +1,94 @@
+"""Render the report: one HTML file that loads nothing, runs nothing, and holds all of its numbers.
+
+Everything that the template prints goes through `_shown`: text is escaped and its invisible
+characters are written out, None becomes "not measured"; so no field can be forgotten. The page's own
+policy (`Content-Security-Policy`) forbids scripts and requests even if that failed.
+
+Paper: none.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from publius.report import figures, numbers
+from publius.report.data import ReportData, StageSummary
+from publius.report.examples import answer_views, chain_views
+from publius.report.text import markup
+
+CHAINS_BUDGET = 900_000
+ANSWERS_BUDGET = 300_000
+"""Characters of HTML text for chains and for sample answers, so that a page stays near a megabyte."""
+
+OPEN_CHAINS = 4
+OPEN_PRINCIPLES = 5
+
+
+def render_report(data: ReportData) -> str:
+    """Return the report of a run as one self-contained HTML page (UTF-8, no scripts, no requests)."""
+    statements = {p.id: p.statement for p in data.constitution.principles} if data.constitution else {}
+    chains = data.revision.examples if data.revision else ()
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            data=data,
+            created=_date(data.created),
+            pareto=figures.pareto_figure(data.pareto) if data.pareto else None,
+            audit=figures.audit_figure(data.audit) if data.audit else None,
+            histogram=figures.label_figure(data.labels) if data.labels else None,
+            leaning=figures.principle_figure(data.labels) if data.labels else None,
+            reliability=figures.reliability_figure(data.pm) if data.pm else None,
+            curves=figures.rl_figure(data.rl) if data.rl else None,
+            elo=figures.elo_figures(data.elo),
+            measurements=figures.measurement_figure(data.measurements),
+            chains=chain_views(chains, statements=statements, budget=CHAINS_BUDGET),
+            samples=answer_views(data.samples, budget=ANSWERS_BUDGET),
+            shares=_time_shares(data.stages),
+            open_chains=OPEN_CHAINS,
+            open_principles=OPEN_PRINCIPLES,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("publius.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters |= {
+        "count": numbers.count,
+        "plain": numbers.plain,
+        "in_words": numbers.in_words,
+        "duration": numbers.duration,
+        "size": numbers.size,
+    }
+    return environment
+
+
+def _shown(value: object) -> Markup:
+    """Return what the page prints for a value of the template."""
+    if isinstance(value, Markup):
+        return value
+    return markup(numbers.NOT_MEASURED if value is None else str(value))
+
+
+def _date(moment: datetime) -> str:
+    utc = moment.astimezone(UTC)
+    return f"{utc.day} {utc:%B %Y, %H:%M} UTC"
+
+
+def _time_shares(stages: Sequence[StageSummary]) -> tuple[int | None, ...]:
+    """Return each stage's share of the measured time in per cent."""
+    total = sum(stage.seconds for stage in stages if stage.seconds is not None)
+    return tuple(
+        None if stage.seconds is None or not total else round(100 * stage.seconds / total) for stage in stages
+    )

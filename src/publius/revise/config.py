@@ -1,0 +1,43 @@
+"""The settings of the revise stage.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, §3.2: four critique–revision pairs a prompt, T=1. The
+defaults are the paper's where a laptop allows it; lengths are ours.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from publius.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class ReviseConfig:
+    """How many prompts, how many rounds, how long, and which answers become demonstrations.
+
+    `mode`: "critique" asks for a critique first; "direct" asks for the revision at once (§3.5).
+    `learn_from`: "all" rounds (SL-CAI-n in the paper) or the "last" one. `n_exemplars` worked examples
+    stand before every question. Lengths are in tokens.
+    """
+
+    n_red_team: int = 64
+    n_helpful: int = 64
+    rounds: int = 4
+    mode: Literal["critique", "direct"] = "critique"
+    learn_from: Literal["all", "last"] = "all"
+    n_exemplars: int = 3
+    draft_tokens: int = 96
+    critique_tokens: int = 64
+    revision_tokens: int = 96
+    temperature: float = 1.0
+    critic_temperature: float = 1.0
+    helpful_samples: int = 1
+    tries: int = 3
+
+    def __post_init__(self) -> None:
+        whole = ("n_red_team", "rounds", "draft_tokens", "critique_tokens", "revision_tokens", "tries")
+        for name in whole:
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} must be at least 1, not {getattr(self, name)!r}", where="revise")
+        for name in ("n_helpful", "n_exemplars", "helpful_samples", "temperature", "critic_temperature"):
+            if getattr(self, name) < 0:
+                raise DataError(f"{name} must not be negative: {getattr(self, name)!r}", where="revise")

@@ -1,0 +1,40 @@
+"""Data in: prompts and labelled comparisons, from shipped sets, files and the Hugging Face hub.
+
+    load_prompts("red_team", purpose="red-team")      → LoadedPrompts(prompts, n_duplicates, n_resplit)
+    load_prompts("mine.jsonl", purpose="helpful")       .jsonl, .jsonl.gz, .parquet, hf:NAME[:SPLIT]
+    load_audit("audit")                               → tuple[Preference, ...]
+    load_comparisons("pairs.parquet")                 → LoadedPreferences(preferences, n_…)
+    load_hh_comparisons("hh.jsonl.gz")                → LoadedPreferences
+    parse_hh("\\n\\nHuman: Hi\\n\\nAssistant: Hello")     → Conversation
+
+What holds for all of them:
+
+- A row that is wrong is a `DataError` that names file, line and field. A row that is right but cannot be
+  used (a repetition, two answers that are the same) is left out and counted.
+- The split of a prompt follows the hash of its last user turn, whatever the file says.
+- The better answer of a comparison is A or B by a hash of its id; `prob_a` is 1.0 or 0.0.
+- Ids are the author's, else a `sha256:` of the content.
+- Text is data: nothing in it becomes a turn, a token or a path.
+
+Shipped sets (`library/*.jsonl`): red_team, multi_turn_red_team, helpful, borderline and traits are
+prompts; audit is a set of comparisons whose better answer is plain to see.
+
+Papers: Bai et al. 2022, arXiv:2212.08073, §3.2 and appendix B; arXiv:2310.13798, §2.1.
+"""
+
+from publius.sources.comparisons import SHIPPED_AUDIT, load_audit, load_comparisons
+from publius.sources.hh import load_hh_comparisons, parse_hh
+from publius.sources.pairs import LoadedPreferences
+from publius.sources.prompts import SHIPPED_PROMPTS, LoadedPrompts, load_prompts
+
+__all__ = [
+    "SHIPPED_AUDIT",
+    "SHIPPED_PROMPTS",
+    "LoadedPreferences",
+    "LoadedPrompts",
+    "load_audit",
+    "load_comparisons",
+    "load_hh_comparisons",
+    "load_prompts",
+    "parse_hh",
+]

@@ -1,0 +1,85 @@
+"""Load prompts: a shipped set by name, a file, or a Hugging Face dataset.
+
+A row is `{"prompt": text}`, `{"prompt": [turns]}` or `{"messages": [turns]}`, with `id`, `kind` and
+`split` where the author wrote them; other fields are ignored. The split always follows the hash of the
+last user turn (`records.split_of`). In a shipped set a written split that disagrees is an error. In a
+user's file it is overridden and counted: a file from elsewhere has splits of its own, and following them
+would let training see what another run holds out.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, §3.2; arXiv:2310.13798, §2.1 (trait questions).
+"""
+
+from dataclasses import dataclass
+
+from publius.errors import DataError
+from publius.records import Conversation, Prompt, split_of
+from publius.records.prompt import Purpose
+from publius.sources.jsonl import Row
+from publius.sources.rows import read_rows
+from publius.sources.turns import check_filled, check_text, prompt_id, read_id, read_prompt_turns
+
+SHIPPED_PROMPTS = ("red_team", "multi_turn_red_team", "helpful", "borderline", "traits")
+NO_KIND = "unspecified"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPrompts:
+    """The prompts in the order of the source.
+
+    `n_duplicates` rows repeated an earlier conversation and were left out; of the prompts, `n_resplit`
+    came with another split than the one that the hash gives.
+    """
+
+    prompts: tuple[Prompt, ...]
+    n_duplicates: int
+    n_resplit: int
+
+
+def load_prompts(spec: str, *, purpose: Purpose) -> LoadedPrompts:
+    """Return the prompts of a shipped set, a .jsonl, .jsonl.gz or .parquet file, or `hf:NAME[:SPLIT]`.
+
+    Raises:
+        DataError: There is no such source, it has no rows, or a row is wrong; `.where` is `file:line`.
+        MissingExtra: `hf:` without the `datasets` library.
+    """
+    prompts: list[Prompt] = []
+    seen: set[Conversation] = set()
+    row_of_id: dict[str, str] = {}
+    n_duplicates = n_resplit = 0
+    for row in read_rows(spec, shipped=SHIPPED_PROMPTS):
+        prompt, written_split = _read_prompt(row, purpose=purpose)
+        if prompt.messages in seen:
+            n_duplicates += 1
+            continue
+        if prompt.id in row_of_id:
+            what = f"the id {prompt.id!r} was used before for another prompt, at {row_of_id[prompt.id]}"
+            raise DataError(what, where=row.where, todo="give each prompt its own id, or none")
+        if written_split not in (None, prompt.split):
+            _refuse_split_of_shipped(spec, written_split, prompt, row=row)
+            n_resplit += 1
+        seen.add(prompt.messages)
+        row_of_id[prompt.id] = row.where
+        prompts.append(prompt)
+    return LoadedPrompts(tuple(prompts), n_duplicates, n_resplit)
+
+
+def _read_prompt(row: Row, *, purpose: Purpose) -> tuple[Prompt, str | None]:
+    """Return the prompt of a row, and the split that was written there."""
+    fields, where = row.fields, row.where
+    messages = read_prompt_turns(fields, where=where)
+    written = fields.get("split")
+    kind = fields.get("kind")
+    prompt = Prompt(
+        id=read_id(fields, where=where) or prompt_id(messages),
+        purpose=purpose,
+        kind=NO_KIND if kind is None else check_filled(kind, "kind", where=where),
+        split=split_of(messages[-1].content),
+        messages=messages,
+    )
+    return prompt, None if written is None else check_text(written, "split", where=where)
+
+
+def _refuse_split_of_shipped(spec: str, written: str | None, prompt: Prompt, *, row: Row) -> None:
+    if spec in SHIPPED_PROMPTS:
+        what = f"split is {written!r}, but the prompt's hash says {prompt.split!r}"
+        raise DataError(what, where=row.where, todo=f'write "split": "{prompt.split}"')

@@ -1,0 +1,115 @@
+"""Fit Bradley–Terry strengths to many matrices of wins at once, and say when no finite fit exists.
+
+`wins_RMM[r, i, j]` is how often model i beat model j in resample r: a tie is half a win for each, a
+soft label p is p and 1 − p. Letters: R resamples, M models. Strengths are natural logs with the gauge
+"they sum to zero": P(i beats j) = 1 / (1 + exp(θ_j − θ_i)).
+
+Paper: Bradley and Terry 1952 (Biometrika 39:324); used as in Bai et al. 2022, arXiv:2204.05862
+("Elo scores"). A finite maximum of the likelihood exists exactly when every model can be reached from
+every other along wins (Ford 1957); this is tested first, since solvers end silently on nonsense. The
+step is Newton's, shortened by the rule of Bach 2010 (Electronic Journal of Statistics 4:384), under
+which the likelihood of a logistic model never falls.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publius.errors import DataError
+from publius.stats.intervals import Floats
+
+# a side that takes less than this share of a pair's games has not won: labels such as 1e-12 are
+# rounding of "never", and an Elo of −4800 would be read as a measurement
+_WIN_FLOOR = 1e-9
+_MAX_STEPS = 500
+_STEP_TOLERANCE = 1e-8  # the error after a Newton step of this size is about its square
+
+
+def fit_strengths(wins_RMM: Floats, *, start_M: Floats | None = None) -> Floats:
+    """Return the maximum-likelihood log-strengths of every resample, shape (R, M), each row summing to 0.
+
+    `start_M` is where to begin, the fit to all games for instance.
+
+    Raises:
+        DataError: The likelihood has no finite maximum (see `has_finite_fit`).
+
+    >>> fit_strengths(np.array([[[0.0, 3.0], [1.0, 0.0]]])).round(4).tolist()
+    [[0.5493, -0.5493]]
+    """
+    n_resamples, n_models, _ = wins_RMM.shape
+    if not has_finite_fit(wins_RMM).all():
+        raise DataError("some models never lose or never win: strengths are infinite", todo="add a prior")
+    theta_RM = np.tile(np.zeros(n_models) if start_M is None else start_M, (n_resamples, 1))
+    eye_M = np.eye(n_models)
+    for _ in range(_MAX_STEPS):
+        prob_RMM = _logistic(theta_RM[:, :, None] - theta_RM[:, None, :])
+        # wins − games x prob, written so that it does not cancel when a probability is near 0 or 1
+        losses_RMM, doubt_RMM = wins_RMM.transpose(0, 2, 1), prob_RMM.transpose(0, 2, 1)
+        gradient_RM = (wins_RMM * doubt_RMM - losses_RMM * prob_RMM).sum(axis=2)
+        weight_RMM = (wins_RMM + losses_RMM) * prob_RMM * doubt_RMM
+        # the matrix of second derivatives is a graph Laplacian; the constant fixes its free direction
+        # (all strengths rising together) without touching any other
+        degree_RM = weight_RMM.sum(axis=2)
+        gauge_R11 = degree_RM.mean(axis=1)[:, None, None] / n_models
+        curvature_RMM = degree_RM[:, :, None] * eye_M - weight_RMM + gauge_R11
+        step_RM = np.linalg.solve(curvature_RMM, gradient_RM[:, :, None])[:, :, 0]
+        span_R = step_RM.max(axis=1) - step_RM.min(axis=1)
+        theta_RM += step_RM * (np.log1p(span_R) / np.maximum(span_R, 1e-300))[:, None]
+        theta_RM -= theta_RM.mean(axis=1, keepdims=True)
+        if float(span_R.max(initial=0.0)) < _STEP_TOLERANCE:
+            return theta_RM
+    raise DataError(f"Bradley-Terry did not settle in {_MAX_STEPS} steps", todo="check the games' weights")
+
+
+def has_finite_fit(wins_RMM: Floats) -> NDArray[np.bool_]:
+    """Return for every resample whether each model can be reached from each other along wins, shape (R,).
+
+    >>> has_finite_fit(np.array([[[0.0, 3.0], [1.0, 0.0]], [[0.0, 4.0], [0.0, 0.0]]])).tolist()
+    [True, False]
+    """
+    n_models = wins_RMM.shape[-1]
+    return _reachable(_beats(wins_RMM)).sum(axis=(1, 2)) == n_models**2
+
+
+def components(wins_MM: Floats) -> tuple[tuple[int, ...], ...]:
+    """Return the groups of models that are linked by games, as indices, smallest index first.
+
+    >>> components(np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    ((0, 1), (2,))
+    """
+    linked = _reachable(((wins_MM + wins_MM.T) > 0)[None])[0]
+    groups = {tuple(int(j) for j in np.flatnonzero(row)) for row in linked}
+    return tuple(sorted(groups))
+
+
+def unbeaten(wins_MM: Floats) -> tuple[tuple[int, ...], ...]:
+    """Return the groups that no model outside ever beat, as indices, smallest index first.
+
+    One group of all models means that the fit is finite; otherwise these are why it is not.
+
+    >>> unbeaten(np.array([[0.0, 4.0], [0.0, 0.0]]))
+    ((0,),)
+    """
+    reach = _reachable(_beats(wins_MM[None]))[0]
+    # whoever can reach i is reached by i in turn: nobody stands above i's group
+    tops = [i for i in range(len(reach)) if bool((reach[:, i] <= reach[i, :]).all())]
+    groups = {tuple(int(j) for j in np.flatnonzero(reach[:, i])) for i in tops}
+    return tuple(sorted(groups))
+
+
+def _beats(wins_RMM: Floats) -> NDArray[np.bool_]:
+    return wins_RMM > _WIN_FLOOR * (wins_RMM + wins_RMM.transpose(0, 2, 1))
+
+
+def _reachable(edges_RMM: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the transitive and reflexive closure of the edges, by squaring."""
+    n_models = edges_RMM.shape[-1]
+    paths = edges_RMM | np.eye(n_models, dtype=bool)
+    for _ in range(max(1, (n_models - 1).bit_length())):
+        steps = paths.astype(np.float32)
+        paths = (steps @ steps) > 0
+    return paths
+
+
+def _logistic(x: Floats) -> Floats:
+    """Return 1 / (1 + exp(−x)) precise at both ends."""
+    return np.exp(-np.logaddexp(0.0, -x))

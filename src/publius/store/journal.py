@@ -1,0 +1,124 @@
+"""The journal: one SQLite row per finished model call, under a key that hashes all that made it.
+
+WAL with synchronous=FULL and exactly one connection: SQLite before 3.51.3 can lose the WAL when two
+connections write and checkpoint at once, and many Pythons carry such a version. A row is on disk
+when `put` returns.
+
+Paper: none.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from publius.errors import StoreError
+from publius.records import canonical_json
+from publius.store.files import disk_error
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE calls (
+    key     TEXT PRIMARY KEY,
+    step    TEXT NOT NULL,
+    model   TEXT NOT NULL,
+    request TEXT NOT NULL,
+    result  TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID
+"""
+_MOST_VARIABLES = 500  # SQLite allows 999 in old builds
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A finished call: its key, the step it belongs to, the model's revision, request and result."""
+
+    key: str
+    step: str
+    model: str
+    request: Any
+    result: Any
+
+
+class Journal:
+    """The calls of one run. Open it once a run; close it or use it in a `with`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._connection.execute("BEGIN")
+                self._connection.execute(_SCHEMA)
+                self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                self._connection.execute("COMMIT")
+            elif version != SCHEMA_VERSION:
+                raise StoreError(
+                    f"the journal has format {version}, this Publius reads {SCHEMA_VERSION}",
+                    where=path,
+                    todo="use the Publius version that wrote it, or another --out directory",
+                )
+        except sqlite3.DatabaseError as error:
+            raise _journal_error(error, path) from error
+
+    def get(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the results that are there, by key."""
+        found: dict[str, Any] = {}
+        for start in range(0, len(keys), _MOST_VARIABLES):
+            part = keys[start : start + _MOST_VARIABLES]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT key, result FROM calls WHERE key IN ({marks})"
+            try:
+                rows = self._connection.execute(query, part).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise _journal_error(error, self._path) from error
+            found.update((key, json.loads(result)) for key, result in rows)
+        return found
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Store finished calls in one transaction; a key that is there already keeps its first result."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        values = [
+            (row.key, row.step, row.model, canonical_json(row.request), canonical_json(row.result), now)
+            for row in rows
+        ]
+        try:
+            self._connection.execute("BEGIN")
+            self._connection.executemany("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)", values)
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise _journal_error(error, self._path) from error
+
+    def count(self, step_prefix: str = "") -> int:
+        """Return how many calls are stored for steps that begin with `step_prefix`."""
+        query = "SELECT count(*) FROM calls WHERE substr(step, 1, ?) = ?"
+        return int(self._connection.execute(query, (len(step_prefix), step_prefix)).fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connection; the WAL is folded into the file."""
+        self._connection.close()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _journal_error(error: sqlite3.DatabaseError, path: Path) -> StoreError:
+    text = str(error)
+    if "full" in text:
+        return disk_error(OSError(28, text), path)
+    if "readonly" in text or "unable to open" in text:
+        return StoreError(f"the journal cannot be written ({text})", where=path, todo="check the permissions")
+    todo = "move this run directory away and start again, or restore the file from a copy"
+    return StoreError(f"the journal is damaged ({text})", where=path, todo=todo)

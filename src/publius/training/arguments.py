@@ -1,0 +1,86 @@
+"""The trainer arguments that all our trainers share.
+
+Paper: none.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from publius.errors import DataError
+from publius.training.environment import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """How one optimizer step is made: `batch_size` rows, at most `micro_batch_size` at a time in memory.
+
+    `batch_size` is what all processes take together, so that more GPUs change the time and not the result.
+    """
+
+    learning_rate: float
+    batch_size: int
+    micro_batch_size: int
+    max_grad_norm: float = 1.0
+
+
+class Shares(NamedTuple):
+    """One process's part of a step: rows at a time, and how many times."""
+
+    n_rows: int
+    n_times: int
+
+
+def shares_of(optimisation: Optimisation, *, n_processes: int) -> Shares:
+    """Return how a step's rows are dealt out.
+
+    Raises:
+        DataError: The batch cannot be cut into equal micro-batches for every process.
+
+    >>> shares_of(Optimisation(1e-5, batch_size=32, micro_batch_size=8), n_processes=2)
+    Shares(n_rows=8, n_times=2)
+    """
+    n_rows = min(optimisation.micro_batch_size, optimisation.batch_size // n_processes)
+    n_times, rest = divmod(optimisation.batch_size, max(1, n_rows * n_processes))
+    if n_rows < 1 or rest:
+        raise DataError(
+            f"a batch of {optimisation.batch_size} rows cannot be cut into equal parts of "
+            f"{optimisation.micro_batch_size} for {n_processes} process(es)",
+            todo="choose batch_size as a multiple of micro_batch_size times the number of processes",
+        )
+    return Shares(n_rows, n_times)
+
+
+def trainer_arguments(
+    optimisation: Optimisation, *, device: Device, work: Path, seed: int, is_bf16: bool
+) -> dict[str, Any]:
+    """Return keyword arguments for any TRL config.
+
+    The rows are taken in the order given: they were put in order before. Weights stay in float32 and
+    `is_bf16` turns on autocast, if the device is quick at it: Adam's small updates vanish in bfloat16
+    weights (their spacing is 2⁻⁸ of the weight).
+    """
+    shares = shares_of(optimisation, n_processes=device.n_processes)
+    return {
+        "output_dir": str(work),
+        "per_device_train_batch_size": shares.n_rows,
+        "gradient_accumulation_steps": shares.n_times,
+        "num_train_epochs": 1,
+        "learning_rate": optimisation.learning_rate,
+        "lr_scheduler_type": "constant",  # as in Bai et al. 2022, §3.2
+        "weight_decay": 0.0,
+        "max_grad_norm": optimisation.max_grad_norm,
+        "train_sampling_strategy": "sequential",
+        "seed": seed,
+        "data_seed": seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": device.kind == "cpu",
+        "bf16": is_bf16 and device.has_bfloat16,
+        "gradient_checkpointing": False,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": device.kind != "cpu",
+    }

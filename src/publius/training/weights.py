@@ -1,0 +1,265 @@
+"""From a GGUF file or a safetensors directory to a torch model and its tokenizer, and back to disk.
+
+A GGUF is dequantised once (float32 safetensors: 4 bytes a parameter on disk) into a cache keyed by the
+file's sha256 and loaded from there ever after. Only GGUF and safetensors are read: pickle files can run
+code when opened, and code that comes with a model is never run.
+
+The cache is `$PUBLIUS_CACHE`, or `~/.cache/publius`.
+
+Paper: none.
+"""
+
+import importlib
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from publius.errors import DataError, MissingExtra, StoreError
+from publius.training.digest import cache_dir, weights_hash
+from publius.training.gguf_header import header_text, read_gguf_header
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["DType", "LoadedModel", "cache_dir", "load_causal_lm", "save_model", "weights_hash"]
+
+DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
+
+# Padding must differ from the end token: a loss or a score that skips padding would skip the end too.
+# Byte-level tokenizers never produce their <|endoftext|>, <unk> or fill-in-the-middle tokens in a chat.
+_PAD_CANDIDATES = (
+    "<pad>", "<|pad|>", "<|endoftext|>", "<|finetune_right_pad_id|>", "<|end_of_text|>", "<|fim_pad|>",
+    "<|vision_pad|>", "<unk>",
+)  # fmt: skip
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A causal language model in evaluation mode on the CPU, and its tokenizer with a chat template.
+
+    The tokenizer's padding token is never its end token.
+    """
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+
+
+def load_causal_lm(source: Path, *, dtype: DType = "float32") -> LoadedModel:
+    """Return the model and tokenizer of a GGUF file or of a directory with safetensors.
+
+    Raises:
+        DataError: `source` is missing, is neither GGUF nor safetensors, or has no chat template.
+        MissingExtra: torch or transformers is not installed.
+        StoreError: There is no room for the dequantised copy.
+    """
+    transformers = _transformers()
+    directory = _dequantised(source) if source.is_file() else source
+    _check_directory(directory)
+    torch_dtype = _torch_dtype(dtype)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch_dtype, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"transformers cannot load this model: {error}", where=source) from error
+    if not tokenizer.chat_template:
+        raise _no_template(source)
+    _set_pad_token(tokenizer, model, source)
+    return LoadedModel(model.eval(), tokenizer)
+
+
+def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", out: Path) -> Path:
+    """Write a model directory (safetensors, config, tokenizer with its template) and return `out`.
+
+    The directory appears whole or not at all; one that was there before is replaced.
+
+    Raises:
+        StoreError: The disk is full or `out` cannot be written.
+    """
+    with _appearing_whole(out) as directory:
+        cast(Any, model).save_pretrained(directory)  # safetensors is the only format transformers 5 writes
+        cast(Any, tokenizer).save_pretrained(directory)
+    return out
+
+
+def _dequantised(file: Path) -> Path:
+    """Return the cached safetensors directory of a GGUF file, making it if need be."""
+    if file.suffix != ".gguf":
+        raise _pickle_or_unknown(file)
+    header = read_gguf_header(file)
+    if header_text(header, "tokenizer.chat_template") is None:
+        raise _no_template(file)
+    key = weights_hash(file).removeprefix("sha256:")
+    target = cache_dir() / "dequantised-v1" / key
+    if not (target / "config.json").exists():
+        _dequantise(file, target, pre_tokenizer=header_text(header, "tokenizer.ggml.pre") or "")
+    return target
+
+
+def _dequantise(file: Path, target: Path, *, pre_tokenizer: str) -> None:
+    transformers = _transformers()
+    _check_disk(target, n_bytes=file.stat().st_size * 9)  # 4-bit weights to 32, and a little more
+    options: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **options)
+        packed = transformers.AutoModelForCausalLM.from_pretrained(
+            file.parent, dtype=_torch_dtype("float32"), **options, **_dequantise_option(transformers)
+        )
+    except ImportError as error:
+        raise MissingExtra("gguf", "train") from error
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise DataError(f"transformers cannot read this GGUF: {error}", where=file) from error
+    _mend_pre_tokenizer(tokenizer, pre_tokenizer)
+    # The loaded model remembers its quantisation and refuses to be saved, so its tensors move into a
+    # plain model of the same shape.
+    config = packed.config.__class__.from_dict(
+        {key: value for key, value in packed.config.to_dict().items() if key != "quantization_config"}
+    )
+    plain = transformers.AutoModelForCausalLM.from_config(config, dtype=_torch_dtype("float32"))
+    plain.load_state_dict(packed.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.generation_config = packed.generation_config
+    del packed
+    tokenizer.model_max_length = config.max_position_embeddings
+    _set_pad_token(tokenizer, plain, file)
+    save_model(plain, tokenizer, target)
+
+
+def _dequantise_option(transformers: Any) -> dict[str, Any]:
+    """Ask for unpacked weights where transformers would leave them packed (5.20 and later)."""
+    kind = getattr(transformers, "GgufConfig", None)
+    return {} if kind is None else {"quantization_config": kind(dequantize=True)}
+
+
+def _mend_pre_tokenizer(tokenizer: Any, name: str) -> None:
+    """Split text as the model was trained to: transformers reads the merges but not this field.
+
+    SmolLM's tokenizer takes every digit alone, before anything else; without that, spaces before a
+    number are merged differently.
+    """
+    if name != "smollm":
+        return
+    from tokenizers import pre_tokenizers
+
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
+
+
+def _set_pad_token(tokenizer: Any, model: Any, source: Path) -> None:
+    """Give the tokenizer a padding token that is not its end token, without growing the vocabulary."""
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        special = {str(t.content) for t in tokenizer.added_tokens_decoder.values() if t.special}
+        spoken = {tokenizer.eos_token, tokenizer.bos_token}
+        template = str(tokenizer.chat_template)
+        rest = sorted(text for text in special if text not in template)
+        free = [text for text in (*_PAD_CANDIDATES, *rest) if text in special and text not in spoken]
+        if not free:
+            raise DataError(
+                "the tokenizer has no token to pad with that is not its end token",
+                where=source,
+                todo="add a pad token to the tokenizer and resize the model's embeddings once",
+            )
+        tokenizer.pad_token = free[0]
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if model.generation_config is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def _check_directory(directory: Path) -> None:
+    if not directory.exists():
+        raise DataError("there is no such model", where=directory, todo="see `publius models`")
+    if any(directory.glob("*.safetensors")) and (directory / "config.json").exists():
+        return
+    if (directory / "adapter_config.json").exists():
+        raise DataError(
+            "this is an adapter, not a whole model",
+            where=directory,
+            todo="merge it into its base model (peft: merge_and_unload) and save that",
+        )
+    raise _pickle_or_unknown(directory)
+
+
+def _pickle_or_unknown(source: Path) -> DataError:
+    is_pickle = any(source.match(p) or (source.is_dir() and any(source.glob(p))) for p in _PICKLES)
+    if is_pickle:
+        return DataError(
+            "these weights are pickle files, which can run code when they are opened; they are not read",
+            where=source,
+            todo="use the model's safetensors or GGUF, or convert it in a place you trust",
+        )
+    return DataError(
+        "this is neither a .gguf file nor a directory with config.json and *.safetensors", where=source
+    )
+
+
+def _no_template(source: Path) -> DataError:
+    return DataError(
+        "the model has no chat template, so it is not known how to put messages to it",
+        where=source,
+        todo="use the instruction-tuned variant, or put its chat_template.jinja into the model directory",
+    )
+
+
+@contextmanager
+def _appearing_whole(out: Path) -> Generator[Path]:
+    """Give a temporary sibling directory that becomes `out` when the block ends without an error."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            yield made
+            _swap(made, out)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(f"cannot write the model: {error.strerror or error}", where=out) from error
+
+
+def _swap(made: Path, out: Path) -> None:
+    for file in made.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    made.chmod(0o755)  # mkdtemp makes it private
+    try:
+        made.rename(out)
+    except OSError:
+        if not out.is_dir():
+            raise
+        old = Path(mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+        out.rename(old)
+        made.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_disk(target: Path, *, n_bytes: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if free < n_bytes:
+        raise StoreError(
+            f"the dequantised weights need about {n_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+            where=target.parent,
+            todo="free some space, or set PUBLIUS_CACHE to a larger disk",
+        )
+
+
+def _torch_dtype(name: DType) -> Any:
+    import torch
+
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def _transformers() -> Any:
+    """Return the transformers module, loosely typed, as its lazy attributes are."""
+    try:
+        importlib.import_module("torch")  # without it transformers imports, and fails later, unclearly
+        return importlib.import_module("transformers")
+    except ImportError as error:
+        raise MissingExtra(str(error.name or "transformers"), "train") from error

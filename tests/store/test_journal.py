@@ -1,0 +1,59 @@
+"""The journal keeps every row once, and refuses what it cannot read."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from publius.errors import StoreError
+from publius.store.journal import Journal, Row
+
+
+def row(key: str, result: object = 1) -> Row:
+    return Row(key, "revise/draft", "sha256:m", {"id": key}, result)
+
+
+def test_rows_are_there_after_closing(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.sqlite") as journal:
+        journal.put([row("a", {"text": "é\u2028"}), row("b")])
+    with Journal(tmp_path / "j.sqlite") as journal:
+        assert journal.get(["a", "b", "c"]) == {"a": {"text": "é\u2028"}, "b": 1}
+        assert journal.count() == 2
+        assert journal.count("revise/") == 2
+        assert journal.count("label/") == 0
+
+
+def test_a_key_keeps_its_first_result(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.sqlite") as journal:
+        journal.put([row("a", 1)])
+        journal.put([row("a", 2)])
+        assert journal.get(["a"]) == {"a": 1}
+        assert journal.count() == 1
+
+
+def test_more_keys_than_sqlite_takes_at_once(tmp_path: Path) -> None:
+    keys = [str(i) for i in range(2345)]
+    with Journal(tmp_path / "j.sqlite") as journal:
+        journal.put([row(key) for key in keys])
+        assert set(journal.get(keys)) == set(keys)
+
+
+def test_a_commit_is_durable_by_settings(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.sqlite") as journal:
+        pragma = journal._connection.execute  # the settings are the promise
+        assert pragma("PRAGMA synchronous").fetchone() == (2,)
+        assert pragma("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").write_bytes(b"not a database, but long enough to look like a file" * 40)
+    with pytest.raises(StoreError, match="damaged"):
+        Journal(tmp_path / "j.sqlite")
+
+
+def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "j.sqlite")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="format 99"):
+        Journal(tmp_path / "j.sqlite")

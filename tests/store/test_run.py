@@ -1,0 +1,66 @@
+"""A run belongs to one process, and a stage is done when its manifest and files say so."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from publius.errors import StoreError
+from publius.store import StageResult, is_in_use, open_run, write_json
+
+
+def finish(path: Path, inputs: str) -> None:
+    with open_run(path) as run:
+        folder = run.begin("revise", inputs)
+        write_json(folder / "rows.json", [1, 2])
+        run.finish("revise", inputs, result=StageResult(rows=2, figures={"n": 2}), seconds=1.5)
+
+
+def test_a_finished_stage_is_known_by_its_inputs(tmp_path: Path) -> None:
+    finish(tmp_path, "sha256:one")
+    with open_run(tmp_path) as run:
+        manifest = run.finished("revise", "sha256:one")
+        assert manifest is not None
+        assert (manifest.rows, manifest.figures, manifest.seconds) == (2, {"n": 2}, 1.5)
+        assert run.finished("revise", "sha256:two") is None
+        assert run.finished("label", "sha256:one") is None
+
+
+def test_a_stage_whose_file_is_gone_or_cut_is_not_done(tmp_path: Path) -> None:
+    finish(tmp_path, "sha256:one")
+    file = tmp_path / "stages" / "revise" / "rows.json"
+    file.write_text("[1")
+    with open_run(tmp_path) as run:
+        assert run.finished("revise", "sha256:one") is None
+    file.unlink()
+    with open_run(tmp_path) as run:
+        assert run.finished("revise", "sha256:one") is None
+
+
+def test_other_inputs_clear_the_folder_and_the_same_inputs_keep_it(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        folder = run.begin("rl", "sha256:one")
+        (folder / "checkpoint").write_text("half way")
+        assert (run.begin("rl", "sha256:one") / "checkpoint").exists()
+        assert not (run.begin("rl", "sha256:two") / "checkpoint").exists()
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    with open_run(tmp_path):
+        assert is_in_use(tmp_path)
+        code = (
+            "import sys; from pathlib import Path; from publius.store import open_run\n"
+            "with open_run(Path(sys.argv[1])): pass"
+        )
+        other = subprocess.run(
+            [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False
+        )
+        assert "in use by process" in other.stderr
+    assert not is_in_use(tmp_path)
+
+
+def test_a_run_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file"), open_run(tmp_path / "file" / "run"):
+        pass
