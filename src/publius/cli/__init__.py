@@ -26,7 +26,11 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "train": ("publius.cli.stages", "train", "Stages: train sft, dpo, pm or rl."),
     "eval": ("publius.cli.stages", "evaluate", "Stage: compare the policies on held-out prompts."),
     "report": ("publius.cli.stages", "report", "Stage: write the HTML report."),
-    "constitution": ("publius.cli.constitution", "constitution", "List, show, lint and compare constitutions."),
+    "constitution": (
+        "publius.cli.constitution",
+        "constitution",
+        "List, show, lint and compare constitutions.",
+    ),
     "models": ("publius.cli.models", "models", "List, fetch and locate models."),
 }
 
@@ -101,11 +105,13 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:
         if debug:
             raise
-        _complain(f"{error.filename or 'the system'}: {error.strerror or error}\n  → what was finished is kept")
+        _complain(
+            f"{error.filename or 'the system'}: {error.strerror or error}\n  → what was finished is kept"
+        )
         sys.exit(1)
 
 
 def _complain(message: str) -> None:
-    from publius.cli.display import printable
+    from publius.cli.text import printable
 
     click.echo(f"publius: {printable(message)}", err=True)

@@ -11,21 +11,10 @@ from typing import Any
 
 import click
 
+from publius.cli.text import printable
 from publius.pipeline.runner import Listener, StageEvent
 
 _PLAIN_EVERY_S = 15.0
-
-
-def printable(text: str) -> str:
-    """Return text with control, invisible and direction-changing characters made visible.
-
-    >>> printable("a\\x1b[31mb")
-    'a\\\\x1b[31mb'
-    """
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 class Display:

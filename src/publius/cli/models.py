@@ -2,12 +2,3 @@
 
 Paper: none.
 """
-
-import json
-import sys
-
-import click
-
-from publius.engines.fetch import cached_model, fetch_model
-from publius.engines.models import MODELS
-from publius.records import encode

@@ -32,7 +32,9 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
     def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
         @click.argument("recipe", required=default_recipe is None, default=default_recipe)
         @click.option("--out", type=click.Path(path_type=Path), help="The run directory [runs/NAME].")
-        @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe.")
+        @click.option(
+            "--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe."
+        )
         @click.option("--limit", type=click.IntRange(min=1), help="At most N prompts of each purpose.")
         @click.option("--dry-run", is_flag=True, help="Show calls, tokens and time; run nothing.")
         @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import click
 
-from publius.cli.display import Display, printable
+from publius.cli.display import Display
 from publius.cli.options import RunOptions, run_options
 from publius.cli.status import show_status
+from publius.cli.text import printable
 from publius.pipeline.plan import plan_recipe, plan_text
 from publius.pipeline.runner import run_recipe
 from publius.pipeline.status import read_status

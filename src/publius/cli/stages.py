@@ -9,7 +9,9 @@ from publius.cli.options import RunOptions, run_options
 from publius.cli.run import execute
 
 
-@click.command(epilog="Examples:\n\n  publius revise demo --limit 4\n\n  publius revise my.toml --out runs/mine")
+@click.command(
+    epilog="Examples:\n\n  publius revise demo --limit 4\n\n  publius revise my.toml --out runs/mine"
+)
 @run_options(default_recipe="demo")
 def revise(options: RunOptions) -> None:
     """Draft answers to hard prompts, criticise them under principles and rewrite them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from publius.cli.display import printable
+from publius.cli.text import printable
 from publius.pipeline.status import RunStatus, read_status
 from publius.records import encode
 

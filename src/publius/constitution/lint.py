@@ -57,10 +57,9 @@ _REMIND = re.compile(
     r"|(explain|state|make clear|make it clear)s? (why|that) (it|this|the request) is "
     r"(wrong|harmful|unethical|immoral))\b"
 )
-# Words that begin a positive instruction after a prohibition: "never do X, but offer Y".
-_INSTEAD = words.vocabulary(
-    "but instead rather should must always still offer explain help give say tell point suggest show ask"
-)
+# Words that begin a positive instruction after a prohibition: "never do X; offer Y".
+_ACTIONS = words.vocabulary("offer explain help give say tell point suggest show ask refer answer state")
+_INSTEAD = _ACTIONS | words.vocabulary("but instead rather should must always still")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +180,18 @@ def _find_negative_only(constitution: Constitution) -> Iterator[Finding]:
 
 
 def _only_forbids(statement: str) -> bool:
-    """Return whether the first clause forbids and no later one begins a positive instruction.
+    """Return whether the first clause forbids and no later one is a positive instruction.
 
-    A clause without a word of its own ("never lie, cheat or steal") continues the prohibition.
+    A clause without such a word ("never lie, cheat or steal") continues the prohibition.
     """
-    for index, clause in enumerate(re.split(r"[,;:.!]|\band\b", statement.lower())):
+    for index, clause in enumerate(re.split(r"[,;:.!]|\band\b|(?=\bbut\b)", statement.lower())):
         sequence = words.words(clause)
         forbids = any(words.is_form_of(word, words.FORBIDDING) for word in sequence)
-        if sequence and not forbids and (index == 0 or any(word in _INSTEAD for word in sequence)):
+        begins_action = (
+            index > 0 and "or" not in sequence[:1] and any(word in _ACTIONS for word in sequence[:2])
+        )
+        instructs = not forbids and (index == 0 or any(word in _INSTEAD for word in sequence))
+        if sequence and (begins_action or instructs):
             return False
     return bool(words.words(statement))
 

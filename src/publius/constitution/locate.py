@@ -75,6 +75,7 @@ def _open_table(
     """Return the table that the header opens; `[other]` and `[principle.other]` open a throw-away one."""
     name, child = _unquote(header[2]), header[3]
     if name == "principle" and child is None and header[1] == "[[":
+        top.setdefault(name, line)
         tables.append({"": line})
         return tables[-1]
     if name == "principle" and child is not None and tables:

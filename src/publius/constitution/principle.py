@@ -57,7 +57,7 @@ class Constitution:
         """`sha256:…` of the principles in their order; name, version and titles do not enter."""
         return content_hash(
             [
-                [p.id, p.statement, p.critique, p.revision, p.comparison, p.weight, p.sets]
+                [p.id, p.statement, p.critique, p.revision, p.comparison, float(p.weight), p.sets]
                 for p in self.principles
             ]
         )

@@ -9,7 +9,7 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §3.1 ("randomly drawn principles at e
 arXiv:2310.13798, §2.2 (one principle drawn uniformly a comparison). Departure: weights.
 """
 
-import random
+import math
 from heapq import nsmallest
 
 from publius.constitution.principle import Constitution, Principle
@@ -39,4 +39,5 @@ def draw_principles(constitution: Constitution, *, k: int, seed: int) -> tuple[P
 
 def _waiting_time(principle: Principle, seed: int) -> float:
     """Return the principle's exponential waiting time; its rate is the weight."""
-    return random.Random(derive_seed(seed, "principle", principle.id)).expovariate(principle.weight)
+    uniform = (derive_seed(seed, "principle", principle.id) + 0.5) / 2**31  # in (0, 1)
+    return -math.log(uniform) / principle.weight

@@ -131,7 +131,7 @@ def _principle_tables(
     data: Mapping[str, object], *, lines: KeyLines, where: str
 ) -> list[Mapping[str, object]]:
     tables = data.get("principle", [])
-    at = f"{where}:{lines.line('principle') if 'principle' in data else 1}"
+    at = f"{where}:{lines.line('principle')}"
     todo = "write each principle under its own header [[principle]]"
     if not isinstance(tables, list) or not all(
         isinstance(table, dict) for table in cast(list[object], tables)

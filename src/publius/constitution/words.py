@@ -6,6 +6,8 @@ Paper: none.
 """
 
 import re
+from functools import cache
+from itertools import zip_longest
 
 
 def vocabulary(text: str) -> frozenset[str]:
@@ -82,24 +84,31 @@ def words(text: str) -> tuple[str, ...]:
 def stem(word: str) -> str:
     """Return a word without its ending, so that forms of one word mostly meet.
 
-    >>> [stem(word) for word in ("copies", "copying", "copied", "honestly")]
-    ['copi', 'copy', 'copi', 'honest']
+    >>> [stem(word) for word in ("copies", "copying", "copy", "medicines", "medicine")]
+    ['copi', 'copi', 'copi', 'medicin', 'medicin']
     """
     word = word.split("'")[0]
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
-            return word[: -len(suffix)]
-    return word
+            word = word[: -len(suffix)]
+            break
+    if len(word) < 4:
+        return word
+    return word[:-1] + "i" if word[-1] == "y" else word.removesuffix("e")
 
 
 def is_form_of(word: str, vocabulary: frozenset[str]) -> bool:
-    """Return whether a word, or the word without its ending, is in the vocabulary.
+    """Return whether a word is in the vocabulary, or shares its stem with a word that is.
 
     >>> is_form_of("lecturing", PREACHY)
     True
     """
-    stemmed = stem(word)
-    return word in vocabulary or stemmed in vocabulary or stemmed + "e" in vocabulary
+    return word in vocabulary or stem(word) in _stems(vocabulary)
+
+
+@cache
+def _stems(vocabulary: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(stem, vocabulary))
 
 
 def content(text: str) -> frozenset[str]:
@@ -133,10 +142,8 @@ def direction(text: str) -> int:
     sequence = words(text)
     n_down = sum(is_form_of(word, FORBIDDING) for word in sequence)
     # "more than" compares two things and asks for neither.
-    following = (*sequence[1:], "")
-    up = any(
-        is_form_of(word, MORE) and after != "than" for word, after in zip(sequence, following, strict=True)
-    )
+    following = zip_longest(sequence, sequence[1:])
+    up = any(is_form_of(word, MORE) and after != "than" for word, after in following)
     if n_down:
         return -1 if n_down % 2 else 1
     return 1 if up else 0

@@ -53,9 +53,15 @@ def run_evaluate(
         if reward is not None:
             played.append(rewarded_games(pairs, reward, axis=axis, judge="preference model"))
     write_records(store.path / GAMES, played)
+    rated = [
+        (games, table) for games in played if (table := _rate(games, config, seed=store.seed)) is not None
+    ]
     figures = {
         "judge": judge.model.name,
-        "elo": [row for games in played for row in _elo_rows(games, config, seed=store.seed)],
+        "elo": [row for games, table in rated for row in _elo_rows(games, table)],
+        "ratings": [
+            {"axis": games.axis, "judge": games.judge, "table": encode(table)} for games, table in rated
+        ],
         "games": [
             {
                 "axis": games.axis,
@@ -84,7 +90,9 @@ def _answers(
             prompts, store.ask(engine, "answer").generate, sampling=sampling, seed=store.seed
         )
         engine.close()
-        own = [Answer(name, prompt, text) for prompt in prompts if isinstance(text := texts[prompt.id][0], str)]
+        own = [
+            Answer(name, prompt, text) for prompt in prompts if isinstance(text := texts[prompt.id][0], str)
+        ]
         n_failed += sum(isinstance(text[0], Failure) for text in texts.values())
         if not own:
             raise EngineError(f"the policy {name!r} gave no answer", todo="see the journal's failures")
@@ -92,10 +100,13 @@ def _answers(
     return tuple(answers), n_failed
 
 
-def _elo_rows(games: Games, config: EvaluateConfig, *, seed: int) -> list[dict[str, Any]]:
+def _rate(games: Games, config: EvaluateConfig, *, seed: int) -> RatingTable | None:
     if len({game.prompt_id for game in games.games}) < _FEWEST_PROMPTS:
-        return []
-    table: RatingTable = elo(games.games, anchor=START, n_resamples=config.n_resamples, seed=seed)
+        return None
+    return elo(games.games, anchor=START, n_resamples=config.n_resamples, seed=seed)
+
+
+def _elo_rows(games: Games, table: RatingTable) -> list[dict[str, Any]]:
     return [
         {
             "model": rating.model,

@@ -11,7 +11,7 @@ from publius.engines.protocol import Choose
 from publius.errors import JudgeNotTrusted
 from publius.judge import JudgeQuestion, both_orders, judge_comparisons, prob_a, soft_label
 from publius.records import Preference, Unparsed, Vote
-from publius.stats.intervals import Estimate, rate
+from publius.stats import Estimate, bootstrap_mean, rate
 
 QUESTION = (
     "Which response is better for the person and for everyone affected: more helpful, more honest "
@@ -38,7 +38,7 @@ class Audit:
     one_order: Estimate | None
     share_first: Estimate | None
     order_consistency: Estimate | None
-    label_mass: float | None
+    label_mass: Estimate | None
     by_kind: dict[str, Estimate]
     trusted: bool
 
@@ -75,7 +75,7 @@ def audit_judge(labelled: Sequence[Preference], choose: Choose, *, judge: str) -
         one_order=_rate(right_first),
         share_first=_rate([(prob_a(vote) > 0.5) == vote.a_first for vote in readable]),
         order_consistency=_rate(consistent),
-        label_mass=sum(vote.label_mass for vote in readable) / len(readable) if readable else None,
+        label_mass=_mean_mass(all_votes),
         by_kind={
             kind: estimate for kind, hits in sorted(by_kind.items()) if (estimate := _rate(hits)) is not None
         },
@@ -113,3 +113,16 @@ def _kind(item: Preference) -> str:
 
 def _rate(hits: Sequence[bool]) -> Estimate | None:
     return rate(sum(hits), len(hits))
+
+
+def _mean_mass(all_votes: Sequence[Sequence[Vote | Unparsed]]) -> Estimate | None:
+    masses = [
+        (str(index), vote.label_mass)
+        for index, votes in enumerate(all_votes)
+        for vote in votes
+        if isinstance(vote, Vote)
+    ]
+    clusters = [cluster for cluster, _ in masses]
+    if len(set(clusters)) < 2:
+        return None
+    return bootstrap_mean([mass for _, mass in masses], clusters=clusters, seed=0)

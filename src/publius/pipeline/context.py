@@ -86,7 +86,8 @@ class RunContext:
         """Return where a model's weights lie, fetched first if need be."""
         if name_or_path not in self._paths:
             self._paths[name_or_path] = fetch_model(
-                name_or_path, on_progress=lambda done, total: self.on_progress(f"fetch {name_or_path}", done, total)
+                name_or_path,
+                on_progress=lambda done, total: self.on_progress(f"fetch {name_or_path}", done, total),
             )
         return self._paths[name_or_path]
 
@@ -96,7 +97,9 @@ class RunContext:
         key = (role.engine, str(path))
         if key not in self._engines:
             identity = ModelIdentity(name or role.model, weights_hash(path))
-            self._engines[key] = DeferredEngine(identity, lambda: open_engine(EngineSpec(role.engine, str(path))))
+            self._engines[key] = DeferredEngine(
+                identity, lambda: open_engine(EngineSpec(role.engine, str(path)))
+            )
         return self._engines[key]
 
     def trained(self, name: str, path: Path) -> Engine:

@@ -86,7 +86,9 @@ class Recipe:
 def shipped_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that ship with Publius."""
     folder = resources.files("publius.recipes")
-    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
+    return tuple(
+        sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    )
 
 
 def load_recipe(
@@ -134,7 +136,9 @@ def _limited(config: Any, n: int) -> Any:
 def _read(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if name_or_path in shipped_recipes():
-        return resources.files("publius.recipes").joinpath(f"{name_or_path}.toml").read_text("utf-8"), name_or_path
+        return resources.files("publius.recipes").joinpath(f"{name_or_path}.toml").read_text(
+            "utf-8"
+        ), name_or_path
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError("a recipe of over 1 MiB is not a recipe", where=path)
@@ -178,7 +182,9 @@ def _set(table: dict[str, Any], setting: str, *, where: str) -> None:
         known = {item.name for item in fields(kind)} if is_dataclass(kind) else set[str]()
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'nothing'}"
+            hint = (
+                f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'nothing'}"
+            )
             raise DataError(f"unknown key {'.'.join(keys[: depth + 1])!r}", where=where, todo=hint)
         kind = get_type_hints(kind)[key]
     for key in keys[:-1]:

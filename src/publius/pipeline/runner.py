@@ -60,7 +60,9 @@ def run_recipe(
         PubliusError: Something is wrong; what was finished is kept, the same command goes on.
     """
     current = ["plan"]
-    context = RunContext(recipe, lambda step, done, total: listener.on_progress(current[0], step, done, total))
+    context = RunContext(
+        recipe, lambda step, done, total: listener.on_progress(current[0], step, done, total)
+    )
     stages = check_recipe(recipe, only=only)
     with open_run(out) as run:
         write_json(run.path / RECIPE, recipe)

@@ -146,7 +146,10 @@ def _prompt_inputs(context: RunContext, config: Any) -> Any:
 
 def _model_inputs(context: RunContext, *roles: str) -> Any:
     models = context.recipe.models
-    return {role: [context.engine(getattr(models, role)).model.revision, getattr(models, role).engine] for role in roles}
+    return {
+        role: [context.engine(getattr(models, role)).model.revision, getattr(models, role).engine]
+        for role in roles
+    }
 
 
 STAGES: tuple[Stage, ...] = (
@@ -226,4 +229,3 @@ STAGES: tuple[Stage, ...] = (
         run=report,
     ),
 )
-

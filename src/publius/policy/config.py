@@ -19,3 +19,43 @@ class SFTSettings:
     micro_batch_size: int = 8  # 8 rows of 300 tokens with 135 M parameters: under 4 GB
     max_length: int = 1024
     is_bf16: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DPOSettings:
+    """How to learn from preferences directly. `beta` is the strength of the tie to the start."""
+
+    epochs: int = 1
+    learning_rate: float = 1e-5
+    beta: float = 0.1  # arXiv:2305.18290, App. B: "β = 0.1"
+    batch_size: int = 16
+    micro_batch_size: int = 4
+    max_length: int = 512
+    is_bf16: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RLSettings:
+    """How to learn from rewards.
+
+    A step takes `prompts_per_step` prompts and `num_generations` answers to each. `beta` penalises the KL
+    divergence from the start; with 0 it is measured and logged all the same. Prompts longer than
+    `max_prompt_length` tokens are skipped and counted.
+    """
+
+    steps: int = 15
+    prompts_per_step: int = 4
+    num_generations: int = 4
+    max_prompt_length: int = 256
+    max_completion_length: int = 48
+    temperature: float = 1.0  # as everywhere in both papers' training
+    beta: float = (
+        0.04  # arXiv:2402.03300, §4.2: "the KL coefficient is 0.04", rewards scaled by group as here
+    )
+    learning_rate: float = 1e-5
+    micro_batch_size: int = 16
+    snapshot_every: int = 5
+    weight_helpful: float = 0.50  # arXiv:2310.13798, §4.3
+    weight_red_team: float = 0.25
+    weight_trait: float = 0.25
+    is_bf16: bool = True

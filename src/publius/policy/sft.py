@@ -131,9 +131,7 @@ def _trainer(
         epochs=settings.epochs,
         seed=seed,
     )
-    arguments = trainer_arguments(
-        optimisation, device=device, work=work, seed=seed, is_bf16=settings.is_bf16
-    )
+    arguments = trainer_arguments(optimisation, device=device, work=work, seed=seed, is_bf16=settings.is_bf16)
     trainer = SFTTrainer(
         model=loaded.model,
         args=SFTConfig(**arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),

@@ -21,7 +21,6 @@ from publius.report.text import shorten
 from publius.stats.calibration import Bin
 from publius.stats.intervals import Estimate
 
-
 INSET = 6  # room for half a dot at both ends of a row
 
 
@@ -75,7 +74,7 @@ def line_chart(frame: svg.Frame, series: Sequence[LineSeries], *, marker: Refere
                 place, plot.y.end + 10, marker.name, role="note", anchor="end" if toward_left else "start"
             )
         )
-    for index, run in runs:
+    for _, run in runs:
         if any(half for _, _, half in run):
             edge = [(plot.x(x), plot.y(y + half)) for x, y, half in run]
             edge += [(plot.x(x), plot.y(y - half)) for x, y, half in reversed(run)]
@@ -96,7 +95,7 @@ def line_chart(frame: svg.Frame, series: Sequence[LineSeries], *, marker: Refere
 def reliability_diagram(frame: svg.Frame, bins: Sequence[Bin]) -> str:
     """Return predicted probability against how often it came true, with the counts as bars below.
 
-    On the diagonal a prediction of 70 % comes true 70 % of the time.
+    On the diagonal a prediction of 70% comes true 70% of the time.
 
     Raises:
         DataError: There is no bin with a finite interval.
@@ -112,13 +111,11 @@ def reliability_diagram(frame: svg.Frame, bins: Sequence[Bin]) -> str:
         seen, at = one.outcome, x(one.mean_prob)
         bar = svg.Box(at - 5, y(0) - 34 * seen.n / most, at + 5, y(0))
         parts.append(svg.group([svg.rect(bar, role="count-bar")], f"{count(seen.n)} comparisons"))
-    parts.append(
-        svg.polyline([(x(one.mean_prob), y(one.outcome.value)) for one in bins], role="joining")
-    )
+    parts.append(svg.polyline([(x(one.mean_prob), y(one.outcome.value)) for one in bins], role="joining"))
     for one in bins:
         seen, at = one.outcome, x(one.mean_prob)
         whisker = svg.line((at, y(seen.low)), (at, y(seen.high)), role="interval")
-        title = f"predicted {plain(one.mean_prob * 100)} %, came true {in_words(seen, 'share')}"
+        title = f"predicted {plain(one.mean_prob * 100)}%, came true {in_words(seen, 'share')}"
         parts.append(svg.group([whisker, svg.dot(at, y(seen.value), role="dot")], title))
     return svg.picture(frame, parts)
 
@@ -198,22 +195,25 @@ def scatter(frame: svg.Frame, points: Sequence[ParetoPoint]) -> str:
     x, y = plot.x, plot.y
     best = frontier(points)
     parts = [*plot.axes]
-    parts.append(
-        svg.polyline([(x(one.helpful.value), y(one.harmless.value)) for one in best], role="frontier")
-    )
-    taken: list[svg.Box] = []
+    edge = [(x(one.helpful.value), y(one.harmless.value)) for one in best]
+    parts.append(svg.polyline(edge, role="frontier"))
+    taken = svg.boxes_along(edge)
     for one in points:
         across, up = one.helpful, one.harmless
         at, height = x(across.value), y(up.value)
         bars = [*_bar(across, x, height, is_upright=False), *_bar(up, y, at, is_upright=True)]
         mark = svg.dot(at, height, role="dot" if one in best else "dot hollow", radius=5)
-        title = f"{one.model}: helpful {in_words(across, 'elo')}; harmless {in_words(up, 'elo')}"
-        parts.append(svg.group([*bars, mark], title))
+        parts.append(svg.group([*bars, mark], point_title(one)))
         taken.append(svg.Box(at - 7, height - 7, at + 7, height + 7))
         taken.append(svg.Box(x.clipped(across.low), height - 1, x.clipped(across.high), height + 1))
         taken.append(svg.Box(at - 1, y.clipped(up.high), at + 1, y.clipped(up.low)))
     parts.extend(_point_names(points, plot, taken))
     return svg.picture(frame, parts)
+
+
+def point_title(one: ParetoPoint) -> str:
+    """Return what a point of the scatter says, in words."""
+    return f"{one.model}: helpful {in_words(one.helpful, 'elo')}, harmless {in_words(one.harmless, 'elo')}"
 
 
 def frontier(points: Sequence[ParetoPoint]) -> tuple[ParetoPoint, ...]:
@@ -261,7 +261,9 @@ def _bar(one: Estimate, scale: svg.Scale, level: float, *, is_upright: bool) -> 
         if scale.low <= value <= scale.high:
             continue
         back = end + inward * (6 if scale.end > scale.start else -6)
-        parts.append(svg.polyline([place(end, 0), place(back, -4), place(back, 4)], role="beyond", closed=True))
+        parts.append(
+            svg.polyline([place(end, 0), place(back, -4), place(back, 4)], role="beyond", closed=True)
+        )
     return parts
 
 
@@ -312,7 +314,9 @@ def _point_names(points: Sequence[ParetoPoint], plot: svg.Plot, taken: Sequence[
         (x(one.helpful.value), y(one.harmless.value), name) for one, name in zip(points, names, strict=True)
     ]
     inside = svg.Box(x.start, y.end - 10, x.end + 10, y.start)
-    places = svg.place_labels(marks, inside=inside, taken=taken)
-    return [
-        svg.text(left, base, name, role="name") for (left, base), name in zip(places, names, strict=True)
+    boxes = svg.place_labels(marks, inside=inside, taken=taken)
+    leaders = [svg.leader(at, height, box) for (at, height, _), box in zip(marks, boxes, strict=True)]
+    labels = [
+        svg.text(box.left, box.bottom - 4, name, role="name") for box, name in zip(boxes, names, strict=True)
     ]
+    return [*leaders, *labels]

@@ -2,7 +2,7 @@
 
 A part that was not run is None (or empty), and the page says so. A number that was not measured is
 None, never 0. Every rate is an `Estimate`: the number, its interval and n. Units: shares and
-probabilities in [0, 1]; Elo in points, where 100 points are a 64 % win rate; KL in nats per answer;
+probabilities in [0, 1]; Elo in points, where 100 points are a 64% win rate; KL in nats per answer;
 lengths in tokens; times in seconds.
 
 Paper: none; which parts there are follows Bai et al. 2022, arXiv:2212.08073 (Figures 2, 3, 5, 8, 9).
@@ -120,9 +120,9 @@ class HistogramBin:
 
 @dataclass(frozen=True, slots=True)
 class OriginCount:
-    """How many labels came about in one way (asked, construction, human)."""
+    """How many labels came about in one way."""
 
-    origin: str
+    origin: Literal["asked", "construction", "human"]
     n: int
 
 

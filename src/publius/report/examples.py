@@ -105,7 +105,7 @@ def answer_views(samples: Sequence[SampleAnswers], *, budget: int) -> Answers:
     for sample in samples:
         texts = tuple((answer.policy, folded(answer.text, ANSWER_BUDGET // 2)) for answer in sample.answers)
         view = AnswersView(sample.prompt_id, _turns(sample.messages), texts)
-        budget -= sum(len(turn.text) for turn in view.turns) + sum(len(text) for _, text in texts)
+        budget -= sum(turn.text.size for turn in view.turns) + sum(text.size for _, text in texts)
         if shown and budget < 0:
             break
         shown.append(view)
@@ -142,7 +142,7 @@ def _round_view(revision: Revision, before: str, statement: str | None) -> Round
             apart = (folded(before, ANSWER_BUDGET), folded(revision.text, ANSWER_BUDGET))
         else:
             n_cut = max(0, len(before) - SHOWN_CHARS) + max(0, len(revision.text) - SHOWN_CHARS)
-            diff = _folded_spans(spans, ANSWER_BUDGET)._replace(n_cut=n_cut)
+            diff = _folded_spans(spans, ANSWER_BUDGET, n_cut=n_cut)
     return RoundView(
         number=revision.round,
         principle_id=revision.principle_id,
@@ -163,19 +163,21 @@ def _kept_share(spans: Sequence[DiffSpan]) -> float:
     return 2 * sizes["same"] / whole if whole else 1.0
 
 
-def _folded_spans(spans: Sequence[DiffSpan], budget: int) -> Folded:
+def _folded_spans(spans: Sequence[DiffSpan], budget: int, *, n_cut: int) -> Folded:
     """Return a diff as HTML in two parts, broken as `fold_at` breaks a text."""
     end = fold_at("".join(span.text for span in spans), budget)
     head: list[Markup] = []
     rest: list[Markup] = []
     at = n_rest = 0
-    for span in spans:
+    for last, span in zip((None, *spans), spans, strict=False):
         here, beyond = span.text[: max(0, end - at)], span.text[max(0, end - at) :]
+        if here and last and last.kind == "removed" and not last.text[-1:].isspace():
+            head.append(Markup('<span class="gap"></span>'))  # else "diary" and "log" read as one word
         head.append(_span(span.kind, here))
         rest.append(_span(span.kind, beyond))
         at += len(span.text)
         n_rest += len(beyond)
-    return Folded(Markup("").join(head), Markup("").join(rest), n_rest, 0)
+    return Folded(Markup("").join(head), Markup("").join(rest), n_rest, n_cut)
 
 
 _TAGS = {"same": None, "removed": "del", "added": "ins"}
@@ -200,4 +202,4 @@ def _size(view: ChainView) -> int:
     parts.append(view.draft)
     for one in view.rounds:
         parts += [one.critique, one.diff, one.before, one.after, *(text for _, text in one.requests)]
-    return sum(len(part) for part in parts if part is not None)
+    return sum(part.size for part in parts if part is not None)

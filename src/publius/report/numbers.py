@@ -1,6 +1,6 @@
-"""Write numbers as a reader expects them: shares in per cent, a true minus sign, no false digits.
+"""Write numbers as a reader expects them: shares in percent, a true minus sign, no false digits.
 
-How many decimals a measured number gets follows from its interval: 73 % ± 8 has none.
+How many decimals a measured number gets follows from its interval: 73% ± 8 has none.
 
 Paper: none.
 """
@@ -12,6 +12,8 @@ from publius.report.data import Unit
 from publius.stats.intervals import Estimate
 
 NOT_MEASURED = "not measured"
+N_IS = "n\u00a0=\u00a0"
+"""Before a sample size; its spaces do not break."""
 
 
 def count(n: int | None) -> str:
@@ -42,11 +44,11 @@ def measured(estimate: Estimate | None, unit: Unit) -> str:
     """Return the number alone, in its unit, with as many decimals as its interval bears.
 
     >>> measured(Estimate(0.734, 0.64, 0.81, n=96, level=0.95), "share")
-    '73 %'
+    '73%'
     """
     if not is_finite(estimate):
         return NOT_MEASURED
-    return _number(estimate.value, unit, _decimals(estimate, unit)) + (" %" if unit == "share" else "")
+    return _number(estimate.value, unit, _decimals(estimate, unit)) + ("%" if unit == "share" else "")
 
 
 def interval(estimate: Estimate | None, unit: Unit) -> str:
@@ -69,13 +71,15 @@ def is_finite(estimate: Estimate | None) -> TypeGuard[Estimate]:
 def in_words(estimate: Estimate | None, unit: Unit) -> str:
     """Return number, interval and n for the middle of a sentence.
 
-    >>> in_words(Estimate(0.734, 0.64, 0.81, n=96, level=0.95), "share")
-    '73 % (95 % interval 64 to 81, n = 96)'
+    >>> in_words(Estimate(0.734, 0.64, 0.81, n=96, level=0.95), "share").replace("\\xa0", " ")
+    '73% (95% interval 64 to 81, n = 96)'
     """
     if not is_finite(estimate):
         return NOT_MEASURED
-    level = f"{estimate.level * 100:g} %"
-    return f"{measured(estimate, unit)} ({level} interval {interval(estimate, unit)}, n = {count(estimate.n)})"
+    level = f"{estimate.level * 100:g}%"
+    return (
+        f"{measured(estimate, unit)} ({level} interval {interval(estimate, unit)}, {N_IS}{count(estimate.n)})"
+    )
 
 
 def change(estimate: Estimate | None, unit: Unit) -> str:
@@ -120,18 +124,6 @@ def size(n_bytes: int | None) -> str:
     if n_bytes is None:
         return NOT_MEASURED
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
-
-
-def range_of(ns: list[int]) -> str:
-    """Return the n of several numbers as one statement.
-
-    >>> range_of([96, 96]), range_of([40, 96])
-    ('n = 96', 'n = 40 to 96')
-    """
-    if not ns:
-        return NOT_MEASURED
-    low, high = min(ns), max(ns)
-    return f"n = {count(low)}" if low == high else f"n = {count(low)} to {count(high)}"
 
 
 def _decimals(estimate: Estimate, unit: Unit) -> int:

@@ -7,14 +7,15 @@ policy (`Content-Security-Policy`) forbids scripts and requests even if that fai
 Paper: none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from publius.report import figures, numbers
+from publius.report import evaluation_figures, numbers, training_figures
 from publius.report.data import ReportData, StageSummary
 from publius.report.examples import answer_views, chain_views
 from publius.report.text import markup
@@ -37,14 +38,13 @@ def render_report(data: ReportData) -> str:
         .render(
             data=data,
             created=_date(data.created),
-            pareto=figures.pareto_figure(data.pareto) if data.pareto else None,
-            audit=figures.audit_figure(data.audit) if data.audit else None,
-            histogram=figures.label_figure(data.labels) if data.labels else None,
-            leaning=figures.principle_figure(data.labels) if data.labels else None,
-            reliability=figures.reliability_figure(data.pm) if data.pm else None,
-            curves=figures.rl_figure(data.rl) if data.rl else None,
-            elo=figures.elo_figures(data.elo),
-            measurements=figures.measurement_figure(data.measurements),
+            pareto=evaluation_figures.pareto_figure(data.pareto) if data.pareto else None,
+            audit=training_figures.audit_figure(data.audit) if data.audit else None,
+            labels=training_figures.label_figure(data.labels) if data.labels else None,
+            reliability=training_figures.reliability_figure(data.pm) if data.pm else None,
+            curves=training_figures.rl_figure(data.rl) if data.rl else None,
+            elo=evaluation_figures.elo_figures(data.elo),
+            measurements=evaluation_figures.measurement_figure(data.measurements),
             chains=chain_views(chains, statements=statements, budget=CHAINS_BUDGET),
             samples=answer_views(data.samples, budget=ANSWERS_BUDGET),
             shares=_time_shares(data.stages),
@@ -64,7 +64,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {
+    filters = cast(dict[str, Callable[..., str]], environment.filters)  # typed by what jinja ships
+    filters |= {
         "count": numbers.count,
         "plain": numbers.plain,
         "in_words": numbers.in_words,
@@ -87,8 +88,9 @@ def _date(moment: datetime) -> str:
 
 
 def _time_shares(stages: Sequence[StageSummary]) -> tuple[int | None, ...]:
-    """Return each stage's share of the measured time in per cent."""
-    total = sum(stage.seconds for stage in stages if stage.seconds is not None)
+    """Return each stage's time in percent of the longest stage's."""
+    longest = max((stage.seconds for stage in stages if stage.seconds is not None), default=0)
     return tuple(
-        None if stage.seconds is None or not total else round(100 * stage.seconds / total) for stage in stages
+        None if stage.seconds is None or not longest else round(100 * stage.seconds / longest)
+        for stage in stages
     )

@@ -10,6 +10,7 @@ Paper: none.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from markupsafe import escape
@@ -109,12 +110,12 @@ def tick_texts(ticks: Sequence[float], unit: Unit) -> tuple[str, ...]:
     """Return the ticks written alike, with as many decimals as tell them apart.
 
     >>> tick_texts((-50.0, 0.0, 50.0), "elo"), tick_texts((0.0, 0.5, 1.0), "share")
-    (('−50', '0', '+50'), ('0 %', '50 %', '100 %'))
+    (('−50', '0', '+50'), ('0%', '50%', '100%'))
     """
     scaled = [tick * 100 if unit == "share" else tick for tick in ticks]
     decimals = max((_decimals(value) for value in scaled), default=0)
     texts = [f"{value:{'+' if unit == 'elo' and value else ''},.{decimals}f}" for value in scaled]
-    return tuple(text.replace("-", "−") + (" %" if unit == "share" else "") for text in texts)
+    return tuple(text.replace("-", "−") + ("%" if unit == "share" else "") for text in texts)
 
 
 def text_width(content: str) -> float:
@@ -126,7 +127,8 @@ def text(
     x: float, y: float, content: str, *, role: str, anchor: Literal["start", "middle", "end"] = "start"
 ) -> str:
     """Return a text element of CSS class `role`, its baseline at `y`."""
-    return f'<text class="{role}" x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}">{escape(visible(content))}</text>'
+    place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
+    return f'<text class="{role}" {place}>{escape(visible(content))}</text>'
 
 
 def line(start: tuple[float, float], end: tuple[float, float], *, role: str) -> str:
@@ -143,7 +145,8 @@ def dot(x: float, y: float, *, role: str, radius: float = 4) -> str:
 def rect(box: Box, *, role: str) -> str:
     """Return a filled rectangle of CSS class `role`."""
     width, height = box.right - box.left, box.bottom - box.top
-    return f'<rect class="{role}" x="{box.left:.2f}" y="{box.top:.2f}" width="{width:.2f}" height="{height:.2f}"/>'
+    place = f'x="{box.left:.2f}" y="{box.top:.2f}" width="{width:.2f}" height="{height:.2f}"'
+    return f'<rect class="{role}" {place}/>'
 
 
 def polyline(points: Sequence[tuple[float, float]], *, role: str, closed: bool = False) -> str:
@@ -160,8 +163,8 @@ def group(parts: Sequence[str], title: str) -> str:
 def picture(frame: Frame, parts: Sequence[str]) -> str:
     """Return the whole picture, with its title and description for screen readers."""
     return (
-        f'<svg role="img" viewBox="0 0 {frame.width} {frame.height}" style="max-width:{frame.width * 1.2:.0f}px"'
-        f' aria-labelledby="{frame.id}-title {frame.id}-desc">'
+        f'<svg role="img" viewBox="0 0 {frame.width} {frame.height}"'
+        f' style="max-width:{frame.width * 1.2:.0f}px" aria-labelledby="{frame.id}-title {frame.id}-desc">'
         f'<title id="{frame.id}-title">{escape(visible(frame.title))}</title>'
         f'<desc id="{frame.id}-desc">{escape(visible(frame.desc))}</desc>'
         f"{''.join(parts)}</svg>"
@@ -176,13 +179,13 @@ def plot(
     units: tuple[Unit, Unit] = ("number", "number"),
     top: float = 30,
 ) -> Plot:
-    """Return scales and axes: light lines across for y, ticks below for x, y's label above, n at the right."""
+    """Return scales and axes: light lines for y, ticks for x, the label of y and n above."""
     y_ticks = nice_ticks(*y_range, n=max(3, frame.height // 55))
     y_texts = tick_texts(y_ticks, units[1])
     left = max(map(text_width, y_texts), default=0) + 8
     right, bottom = frame.width - 12.0, frame.height - 40.0
     x, y = Scale(*x_range, left, right), Scale(*y_range, bottom, top)
-    x_ticks = nice_ticks(*x_range, n=max(3, int((right - left) // 75)))
+    x_ticks = nice_ticks(*x_range, n=max(3, int((right - left) // 52)))
     parts = [text(0, 12, frame.y_label, role="axis-label")]
     parts.append(text(frame.width, 12, frame.n, role="sample-size", anchor="end"))
     for tick, label in zip(y_ticks, y_texts, strict=True):
@@ -198,27 +201,48 @@ def plot(
 
 def place_labels(
     marks: Sequence[tuple[float, float, str]], *, inside: Box, taken: Sequence[Box]
-) -> tuple[tuple[float, float], ...]:
-    """Return where each label's text starts (left end of its baseline), clear of marks and of each other.
+) -> tuple[Box, ...]:
+    """Return the box of each label, clear of marks and of the other labels as far as there is room.
 
     Each mark (x, y, label) tries the places around it in a fixed order and takes the one that covers
     least; the same marks always get the same places.
     """
     used = list(taken)
-    places: list[tuple[float, float]] = []
+    boxes: list[Box] = []
     for x, y, label in marks:
-        boxes = _label_boxes(x, y, text_width(label))
-        fits = [box for box in boxes if inside.overlap(box) >= 0.999 * box.overlap(box)]
-        best = min(fits or boxes, key=lambda box: sum(box.overlap(other) for other in used))
+        places = _label_boxes(x, y, text_width(label))
+        fits = [box for box in places if inside.overlap(box) >= 0.999 * box.overlap(box)]
+        best = min(fits or places, key=lambda box: sum(box.overlap(other) for other in used))
         used.append(best)
-        places.append((best.left, best.bottom - 4))
-    return tuple(places)
+        boxes.append(best)
+    return tuple(boxes)
+
+
+def leader(x: float, y: float, box: Box) -> str:
+    """Return a thin line from a mark to its label, or nothing where the label stands beside the mark."""
+    near_x, near_y = min(max(x, box.left), box.right), min(max(y, box.top + 4), box.bottom - 3)
+    distance = math.hypot(near_x - x, near_y - y)
+    if distance < 18:
+        return ""
+    share = 7 / distance
+    return line((x + (near_x - x) * share, y + (near_y - y) * share), (near_x, near_y), role="leader")
+
+
+def boxes_along(points: Sequence[tuple[float, float]]) -> list[Box]:
+    """Return small boxes that cover a line through the points, for labels to keep clear of."""
+    boxes: list[Box] = []
+    for (x1, y1), (x2, y2) in pairwise(points):
+        n = max(1, round(math.hypot(x2 - x1, y2 - y1) / 6))
+        for step in range(n):
+            x, y = x1 + (x2 - x1) * step / n, y1 + (y2 - y1) * step / n
+            boxes.append(Box(x - 2, y - 2, x + 2, y + 2))
+    return boxes
 
 
 def _label_boxes(x: float, y: float, width: float) -> list[Box]:
     """Return the places for a label, the best first: beside the mark above its bar, then further out."""
     boxes: list[Box] = []
-    for distance in (8, 22, 36):
+    for distance in (3, 20, 38, 56):
         for top in (y - distance - 14, y + distance):
             boxes.extend(Box(left, top, left + width, top + 17) for left in (x + 8, x - width - 8))
             boxes.append(Box(x - width / 2, top, x + width / 2, top + 17))

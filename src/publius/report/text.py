@@ -8,8 +8,8 @@ Paper: none.
 """
 
 import unicodedata
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -21,7 +21,8 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800
 _SELECTORS = (range(0xFE00, 0xFE0E), range(0xE0100, 0xE01F0))  # not FE0E and FE0F: text or emoji style
 
 
-class Folded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Folded:
     """A text as HTML in two parts; `n_rest` characters are folded away, `n_cut` are not in the page."""
 
     head: Markup
@@ -29,8 +30,9 @@ class Folded(NamedTuple):
     n_rest: int
     n_cut: int
 
-    def __len__(self) -> int:
-        """Return the size of both parts in the page, in characters."""
+    @property
+    def size(self) -> int:
+        """The characters of both parts in the page."""
         return len(self.head) + len(self.rest)
 
 
@@ -72,12 +74,12 @@ def folded(text: str, budget: int) -> Folded:
 def fold_at(text: str, budget: int) -> int:
     """Return where to break `text`: after a space before `budget`, or at its end if it is short enough.
 
-    >>> fold_at("one two three", 6), fold_at("one two", 6)
+    >>> fold_at("one two three", 7), fold_at("one two", 6)
     (4, 7)
     """
     if len(text) <= budget * 1.25:
         return len(text)
-    spaces = (at + 1 for at in range(budget - 1, budget // 2, -1) if text[at].isspace())
+    spaces = (at + 1 for at in range(budget - 1, budget // 2 - 1, -1) if text[at].isspace())
     return next(spaces, budget)
 
 

@@ -79,7 +79,7 @@ def _suggest(path: Path, shipped: tuple[str, ...]) -> str:
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
-    # Imported here: a fifth of a second that a run without Parquet need not pay.
+    # Imported here: a third of a second that a run without Parquet need not pay.
     import pyarrow  # pyright: ignore[reportMissingTypeStubs] -- pyarrow ships no types
     from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
@@ -102,13 +102,19 @@ def _read_hf(spec: str) -> Iterator[Row]:
         raise MissingExtra("datasets", "train") from error
     name, split = _split_hf(spec)
     folder = Path(name)
+    is_local = bool(name.strip("/")) and folder.is_dir()
+    if not is_local and "/" not in name.strip("/"):
+        # Names like "csv" are readers inside `datasets`, which would take every file of this folder.
+        raise DataError(
+            f"{name!r:.200} is no dataset", where=spec, todo="write hf:OWNER/NAME, or a local folder"
+        )
     saved = (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
     try:
         if saved:
             loaded = datasets.load_from_disk(name)
             table = loaded[split] if isinstance(loaded, datasets.DatasetDict) else loaded
         else:
-            table = datasets.load_dataset(name, split=split)
+            table = datasets.load_dataset(str(folder.resolve()) if is_local else name, split=split)
     except KeyError as error:
         raise DataError(f"there is no split {split!r}", where=spec, todo="write hf:NAME:SPLIT") from error
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:

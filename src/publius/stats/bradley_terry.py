@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from publius.errors import DataError
 from publius.stats.intervals import Floats
 
-# a side that takes less than this share of a pair's games has not won: labels such as 1e-12 are
-# rounding of "never", and an Elo of −4800 would be read as a measurement
-_WIN_FLOOR = 1e-9
+# a side that takes less than this share of a pair's games has not won: soft labels such as 1e-12 mean
+# "never", and an Elo of −4800 would be read as a measurement (1e-6 is 2400)
+_WIN_FLOOR = 1e-6
 _MAX_STEPS = 500
 _STEP_TOLERANCE = 1e-8  # the error after a Newton step of this size is about its square
 
@@ -30,13 +30,14 @@ def fit_strengths(wins_RMM: Floats, *, start_M: Floats | None = None) -> Floats:
     `start_M` is where to begin, the fit to all games for instance.
 
     Raises:
-        DataError: The likelihood has no finite maximum (see `has_finite_fit`).
+        DataError: The likelihood has no finite maximum, not even a far one.
 
     >>> fit_strengths(np.array([[[0.0, 3.0], [1.0, 0.0]]])).round(4).tolist()
     [[0.5493, -0.5493]]
     """
     n_resamples, n_models, _ = wins_RMM.shape
-    if not has_finite_fit(wins_RMM).all():
+    # any win at all will do here: a draw may weigh down a share that was just large enough in the games
+    if not _is_closed(_reachable(wins_RMM > 0)).all():
         raise DataError("some models never lose or never win: strengths are infinite", todo="add a prior")
     theta_RM = np.tile(np.zeros(n_models) if start_M is None else start_M, (n_resamples, 1))
     eye_M = np.eye(n_models)
@@ -63,11 +64,12 @@ def fit_strengths(wins_RMM: Floats, *, start_M: Floats | None = None) -> Floats:
 def has_finite_fit(wins_RMM: Floats) -> NDArray[np.bool_]:
     """Return for every resample whether each model can be reached from each other along wins, shape (R,).
 
+    A share of a pair's games below a millionth is no win.
+
     >>> has_finite_fit(np.array([[[0.0, 3.0], [1.0, 0.0]], [[0.0, 4.0], [0.0, 0.0]]])).tolist()
     [True, False]
     """
-    n_models = wins_RMM.shape[-1]
-    return _reachable(_beats(wins_RMM)).sum(axis=(1, 2)) == n_models**2
+    return _is_closed(_reachable(_beats(wins_RMM)))
 
 
 def components(wins_MM: Floats) -> tuple[tuple[int, ...], ...]:
@@ -108,6 +110,11 @@ def _reachable(edges_RMM: NDArray[np.bool_]) -> NDArray[np.bool_]:
         steps = paths.astype(np.float32)
         paths = (steps @ steps) > 0
     return paths
+
+
+def _is_closed(paths_RMM: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return for every resample whether everything reaches everything."""
+    return paths_RMM.sum(axis=(1, 2)) == paths_RMM.shape[-1] ** 2
 
 
 def _logistic(x: Floats) -> Floats:

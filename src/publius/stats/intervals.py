@@ -230,9 +230,9 @@ def _score_interval(p: float, n: float, level: float) -> Interval:
     spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     middle = p + z * z / (2 * n)
-    # in theory low is 0 at p = 0 and high is 1 at p = 1; rounding must not say otherwise
-    low = 0.0 if p == 0 else min(p, (middle - spread) / scale)
-    high = 1.0 if p == 1 else max(p, (middle + spread) / scale)
+    # in theory 0 <= low <= p <= high <= 1, touching at p = 0 and p = 1; rounding must not say otherwise
+    low = 0.0 if p == 0 else min(p, max(0.0, (middle - spread) / scale))
+    high = 1.0 if p == 1 else max(p, min(1.0, (middle + spread) / scale))
     return Interval(low=low, high=high, level=level)
 
 

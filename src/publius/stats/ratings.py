@@ -10,7 +10,7 @@ used in arXiv:2212.08073 §4 and arXiv:2310.13798 §4. Departures:
 - Intervals resample prompts, by the Bayesian bootstrap (Rubin 1981, Annals of Statistics 9:130): each
   draw weighs every prompt by an exponential variate. No draw loses a prompt, so none can separate
   models that the games connect, and no draw runs to infinity alone.
-- When a model never loses (or never wins), its strength is infinite. Then, and only then, one
+- When a model never loses (or never wins, or not a millionth of its games), its strength is infinite. Then, and only then, one
   imaginary prompt is added on which the two of every observed pair won once each; it is resampled like
   a real prompt, so an end that the games do not bound is far away, and `regularised` is True. Pairs
   that never met get nothing, so the prior links no models that no game links.
@@ -42,7 +42,7 @@ class Game:
     """One judgement of two models' answers to one prompt.
 
     `score_left` in [0, 1] is 1 when left won, 0.5 for a tie, and may be soft (a judge's probability).
-    `weight` above 0 is in games.
+    `weight` is in games, between a thousandth and a thousand.
     """
 
     left: str
@@ -58,8 +58,8 @@ class Game:
             raise DataError("a model cannot play against itself", where=where)
         if not 0 <= self.score_left <= 1:
             raise DataError(f"score_left={self.score_left!r} is not between 0 and 1", where=where)
-        if not (self.weight > 0 and math.isfinite(self.weight)):
-            raise DataError(f"weight={self.weight!r} is not a positive number", where=where)
+        if not 1e-3 <= self.weight <= 1e3:
+            raise DataError(f"weight={self.weight!r} is not between 0.001 and 1000", where=where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,125 @@
+"""Say in sentences what a run showed and what it could not: rules over figures, no judgement of taste.
+
+Paper: none. Every sentence carries the number, its interval and n; an interval that contains 0 is said
+to show nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from publius.pipeline.recipe import Recipe
+
+_FEW_PROMPTS = 50
+_FEW_HELD_OUT = 100
+
+
+class Sentences(NamedTuple):
+    """What a run showed (the first sentence is the headline), and what could not be concluded."""
+
+    conclusions: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+
+def conclude(recipe: Recipe, figures: Mapping[str, Any]) -> Sentences:
+    """Return the sentences that the finished stages' figures support."""
+    evaluated = figures.get("evaluate")
+    if evaluated is None:
+        return Sentences(("The policies were not evaluated in this run.",), _caveats(recipe, figures))
+    elo: Sequence[Mapping[str, Any]] = evaluated["elo"]
+    last = next((name for name in ("rl", "dpo", "sft") if any(row["model"] == name for row in elo)), None)
+    conclusions = [_headline(elo, last, evaluated["judge"])] if last else []
+    judges = dict.fromkeys(row["judge"] for row in elo)
+    models = dict.fromkeys(row["model"] for row in elo if row["model"] != "start")
+    conclusions += [
+        _change(row)
+        for judge in judges
+        for model in models
+        for row in elo
+        if (row["judge"], row["model"]) == (judge, model)
+    ]
+    conclusions += _evasion(evaluated["monitors"])
+    return Sentences(tuple(conclusions) or ("Nothing could be rated.",), _caveats(recipe, figures))
+
+
+def _headline(elo: Sequence[Mapping[str, Any]], model: str, judge: str) -> str:
+    rows = {row["axis"]: row for row in elo if row["model"] == model and row["judge"] == judge}
+    parts = [
+        f"{axis} {row['elo']:+.0f} Elo [{row['low']:+.0f}, {row['high']:+.0f}] ({_verdict(row)})"
+        for axis, row in sorted(rows.items())
+    ]
+    n = min((row["n_prompts"] for row in rows.values()), default=0)
+    return (
+        f"The {model} policy against the start, judged by {judge}: {'; '.join(parts)}; {n} prompts an axis."
+    )
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['axis'].capitalize()} of {row['model']} by {row['judge']}: {row['elo']:+.0f} Elo "
+        f"[{row['low']:+.0f}, {row['high']:+.0f}] against the start, {row['n_prompts']} prompts: {_verdict(row)}."
+    )
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["low"] > 0:
+        return "higher"
+    return "lower" if row["high"] < 0 else "no difference shown"
+
+
+def _evasion(monitors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    sentences: list[str] = []
+    for purpose in dict.fromkeys(purpose for own in monitors.values() for purpose in own):
+        rates = {
+            policy: own[purpose]["evasive"]
+            for policy, own in monitors.items()
+            if purpose in own and own[purpose]["evasive"] is not None
+        }
+        if rates:
+            listed = ", ".join(
+                f"{policy} {rate['value']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}]"
+                for policy, rate in rates.items()
+            )
+            n = min(rate["n"] for rate in rates.values())
+            sentences.append(f"Evasive openings on {purpose} prompts (n = {n} each): {listed}.")
+    return sentences
+
+
+def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
+    caveats: list[str] = []
+    models = recipe.models
+    if models.judge.model == models.feedback.model:
+        caveats.append(
+            f"The judge, {models.judge.model}, is the model that labelled the training data: it may prefer "
+            "what it taught, so its ratings are no independent evidence."
+        )
+    if "pm" in recipe.stages and "evaluate" in figures:
+        caveats.append(
+            "The preference model's ratings are what the RL policy was trained for, not a test of it."
+        )
+    label = figures.get("label")
+    if label and not label["audit"]["trusted"]:
+        caveats.append(
+            "The feedback model's agreement with people could not be told from chance; the asked labels and "
+            "its judgements carry no shown information."
+        )
+    pm = figures.get("pm")
+    if pm and pm["accuracy"] is None:
+        caveats.append("No comparison was held out, so the preference model's accuracy is not known.")
+    elif pm and (pm["accuracy"]["n"] < _FEW_HELD_OUT or pm["accuracy"]["low"] <= 0.5):
+        accuracy = pm["accuracy"]
+        chance = ", which contains chance" if accuracy["low"] <= 0.5 else ""
+        caveats.append(
+            f"The preference model was measured on {accuracy['n']} held-out labels only: "
+            f"{accuracy['value']:.0%} [{accuracy['low']:.0%}, {accuracy['high']:.0%}]{chance}."
+        )
+    evaluated = figures.get("evaluate")
+    rows: Sequence[Mapping[str, Any]] = evaluated["elo"] if evaluated else ()
+    if rows and min(row["n_prompts"] for row in rows) < _FEW_PROMPTS:
+        n = min(row["n_prompts"] for row in rows)
+        caveats.append(
+            f"{n} prompts an axis and one sample each: differences under about 100 Elo cannot be seen."
+        )
+    if any(row["regularised"] for row in rows):
+        caveats.append("Some policy won or lost every game; its Elo is finite only through a prior.")
+    caveats.append("One seed: training again with another seed may end elsewhere.")
+    return tuple(caveats)

@@ -1,0 +1,247 @@
+"""Gather what the stages measured into the report's data, and write the page.
+
+Paper: none.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Any
+
+from publius import __version__
+from publius.evaluate.stage import ANSWERS
+from publius.feedback.stage import PREFERENCES
+from publius.pipeline.conclusions import conclude
+from publius.pipeline.context import RunContext
+from publius.pipeline.training_summary import summarise_pm, summarise_rl
+from publius.records import Answer, Preference, RevisionChain, decode
+from publius.report import (
+    AuditSummary,
+    EloTable,
+    HistogramBin,
+    KindAccuracy,
+    LabelSummary,
+    Measurement,
+    ModelUse,
+    OriginCount,
+    ParetoChart,
+    ParetoPoint,
+    PolicyAnswer,
+    PolicyValue,
+    PrincipleRevisions,
+    ReportData,
+    RevisionSummary,
+    SampleAnswers,
+    StageSummary,
+    Version,
+    render_report,
+)
+from publius.revise.stage import CHAINS
+from publius.stats import Estimate, RatingTable
+from publius.store import Run, StageManifest, StageResult, StageStore, read_records, write_atomic
+
+PAGE = "report.html"
+_LIBRARIES = ("torch", "transformers", "trl", "openvino-genai", "numpy")
+_N_EXAMPLES = 12
+_N_SAMPLES = 8
+_N_BINS = 10
+
+
+def run_report(context: RunContext, run: Run, store: StageStore) -> StageResult:
+    """Write `report.html` into the stage's folder and into the run's."""
+    data = gather(context, run)
+    page = render_report(data).encode("utf-8", "replace")
+    write_atomic(store.path / PAGE, page)
+    write_atomic(run.path / PAGE, page)
+    figures = {"conclusions": data.conclusions, "caveats": data.caveats, "n_bytes": len(page)}
+    return StageResult(rows=1, figures=figures)
+
+
+def gather(context: RunContext, run: Run) -> ReportData:
+    """Return what the finished stages of a run have to show."""
+    recipe = context.recipe
+    manifests = {name: done for name in recipe.stages if (done := run.manifest(name)) is not None}
+    figures: dict[str, Any] = {name: done.figures for name, done in manifests.items()}
+    conclusions, caveats = conclude(recipe, figures)
+    evaluated = figures.get("evaluate", {})
+    elo = tuple(
+        EloTable(row["axis"], row["judge"], decode(RatingTable, row["table"]))
+        for row in evaluated.get("ratings", ())
+    )
+    return ReportData(
+        run=recipe.name,
+        created=datetime.now(UTC),
+        command=f"publius run {recipe.name}",
+        versions=_versions(),
+        seed=recipe.seed,
+        models=_models(context),
+        stages=tuple(_stage(name, manifests.get(name)) for name in recipe.stages if name != "report"),
+        conclusions=conclusions,
+        caveats=caveats,
+        constitution=context.constitution,
+        revision=_revision(run, figures["revise"]) if "revise" in figures else None,
+        audit=_audit(figures["label"]["audit"]) if "label" in figures else None,
+        labels=_labels(run, figures["label"]) if "label" in figures else None,
+        pm=summarise_pm(figures["pm"]) if "pm" in figures else None,
+        rl=summarise_rl(figures["rl"], recipe.rl) if "rl" in figures else None,
+        pareto=_pareto(elo, evaluated.get("judge")),
+        elo=elo,
+        measurements=_measurements(evaluated.get("monitors", {})),
+        samples=_samples(run) if "evaluate" in figures else (),
+    )
+
+
+def _versions() -> tuple[Version, ...]:
+    found = [Version("publius", __version__), Version("python", python_version())]
+    for name in _LIBRARIES:
+        try:
+            found.append(Version(name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def _models(context: RunContext) -> tuple[ModelUse, ...]:
+    models = context.recipe.models
+    roles = (
+        ("policy", models.policy),
+        ("critic", models.critic),
+        ("feedback", models.feedback),
+        ("judge", models.judge),
+    )
+    return tuple(
+        ModelUse(name, role.model, context.engine(role).model.revision, role.engine) for name, role in roles
+    )
+
+
+def _stage(name: str, manifest: StageManifest | None) -> StageSummary:
+    if manifest is None:
+        return StageSummary(name, "not run")
+    return StageSummary(name, "done", manifest.seconds, manifest.rows, manifest.calls)
+
+
+def _revision(run: Run, figures: Mapping[str, Any]) -> RevisionSummary:
+    chains = read_records(run.stage_path("revise") / CHAINS, RevisionChain)
+    counts: dict[str, list[int]] = {}
+    for chain in chains:
+        for before, revision in zip(chain.answers(), chain.revisions, strict=False):
+            own = counts.setdefault(revision.principle_id, [0, 0, 0])
+            own[0] += 1
+            own[1] += revision.text == before
+            own[2] += revision.n_leaks
+    whole = [chain for chain in chains if chain.failure is None]
+    return RevisionSummary(
+        n_chains=figures["n_chains"],
+        n_revisions=figures["n_revisions"],
+        n_leaks=figures["n_leaks"],
+        n_failures=figures["n_failed_chains"],
+        n_identical=figures["n_identical"],
+        per_principle=tuple(PrincipleRevisions(id, *own) for id, own in sorted(counts.items())),
+        examples=tuple(whole[:_N_EXAMPLES]),
+    )
+
+
+def _audit(audit: Mapping[str, Any]) -> AuditSummary:
+    trusted = audit["trusted"]
+    verdict = (
+        "Better than chance: the interval lies above one half."
+        if trusted
+        else "Not better than chance: the interval contains one half, so the asked labels show nothing."
+    )
+    return AuditSummary(
+        judge=audit["judge"],
+        accuracy=_estimate(audit["accuracy"]),
+        first_option=_estimate(audit["share_first"]),
+        order_consistency=_estimate(audit["order_consistency"]),
+        label_mass=_estimate(audit["label_mass"]),
+        n_asked=audit["n"],
+        n_unparsed=audit["n_unparsed"],
+        by_kind=tuple(KindAccuracy(kind, _estimate(value)) for kind, value in audit["by_kind"].items()),
+        verdict=verdict,
+    )
+
+
+def _labels(run: Run, figures: Mapping[str, Any]) -> LabelSummary:
+    preferences = read_records(run.stage_path("label") / PREFERENCES, Preference)
+    labels = [item.prob_a for item in preferences if item.origin == "asked" and item.prob_a is not None]
+    edges = [index / _N_BINS for index in range(_N_BINS + 1)]
+    counts = [0] * _N_BINS
+    for label in labels:
+        counts[min(_N_BINS - 1, int(label * _N_BINS))] += 1
+    origins: dict[str, int] = {}
+    for item in preferences:
+        origins[item.origin] = origins.get(item.origin, 0) + 1
+    return LabelSummary(
+        origins=tuple(OriginCount(origin, n) for origin, n in sorted(origins.items())),
+        n_unread=figures["n_unlabelled"],
+        histogram=tuple(
+            HistogramBin(low, high, n) for low, high, n in zip(edges, edges[1:], counts, strict=False)
+        ),
+        per_principle=(),
+    )
+
+
+def _pareto(elo: Sequence[EloTable], judge: str | None) -> ParetoChart | None:
+    tables = {table.axis: table.ratings for table in elo if table.judge == judge}
+    if judge is None or set(tables) != {"helpfulness", "harmlessness"}:
+        return None
+    models = [rating.model for rating in tables["helpfulness"].ratings]
+    points = tuple(
+        ParetoPoint(model, tables["helpfulness"].of(model).elo, tables["harmlessness"].of(model).elo)
+        for model in models
+        if any(rating.model == model for rating in tables["harmlessness"].ratings)
+    )
+    return ParetoChart(judge, points)
+
+
+_MONITORS = (
+    ("evasive", "evasive openings", "share", "Answers that begin by refusing or dodging."),
+    ("refusals", "refusal openings", "share", "Answers that begin with a refusal or an apology for one."),
+    ("words", "words an answer", "number", "Mean length."),
+    ("repetition", "repetition", "share", "Mean share of an answer's 4-word runs that came before in it."),
+    ("shared_endings", "shared endings", "share", "Answers that end like another one: collapse shows here."),
+)  # fmt: skip
+
+
+def _measurements(monitors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[Measurement, ...]:
+    purposes = dict.fromkeys(purpose for by_purpose in monitors.values() for purpose in by_purpose)
+    return tuple(
+        Measurement(
+            name=f"{title}, {purpose} prompts",
+            unit="share" if unit == "share" else "number",
+            values=tuple(
+                PolicyValue(policy, _estimate(by_purpose[purpose][key]))
+                for policy, by_purpose in monitors.items()
+                if purpose in by_purpose
+            ),
+            note=note,
+        )
+        for purpose in purposes
+        for key, title, unit, note in _MONITORS
+    )
+
+
+def _samples(run: Run) -> tuple[SampleAnswers, ...]:
+    answers = read_records(run.stage_path("evaluate") / ANSWERS, Answer)
+    by_prompt: dict[str, list[Answer]] = {}
+    for answer in answers:
+        by_prompt.setdefault(answer.prompt.id, []).append(answer)
+    purposes = dict.fromkeys(own[0].prompt.purpose for own in by_prompt.values())
+    shown = [
+        own
+        for purpose in purposes
+        for own in [own for own in by_prompt.values() if own[0].prompt.purpose == purpose][: _N_SAMPLES // 2]
+    ]
+    return tuple(
+        SampleAnswers(
+            own[0].prompt.id,
+            own[0].prompt.messages,
+            tuple(PolicyAnswer(answer.model, answer.text) for answer in own),
+        )
+        for own in shown
+    )
+
+
+def _estimate(value: Any) -> Estimate | None:
+    return None if value is None else decode(Estimate, value)

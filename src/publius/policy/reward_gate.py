@@ -1,0 +1,74 @@
+"""Stand between a reward function and the trainer: text goes out, only usable numbers come in.
+
+A reward that is not a finite number is not zero: the answer is left out of its group's baseline and
+counted. A reward function that can score nothing, or that gives all different answers the same reward
+step after step, ends the run with an error, since nothing can be learned from it.
+
+Paper: none.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from publius.errors import DataError
+from publius.records import Conversation, Message
+
+Reward = Callable[[Sequence[Conversation]], Sequence[float]]
+_MAX_CONSTANT_STEPS = 3
+
+
+class RewardGate:
+    """The callable that TRL asks for rewards; it counts what it refuses."""
+
+    __name__ = "reward"  # TRL names its metrics after the function
+
+    def __init__(self, reward: Reward) -> None:
+        self._reward = reward
+        self._n_constant = 0
+        self.n_unscored = 0  # of the latest batch
+
+    def __call__(
+        self,
+        prompts: Sequence[Sequence[Mapping[str, str]]],
+        completions: Sequence[Sequence[Mapping[str, str]]],
+        **_: Any,
+    ) -> list[float | None]:
+        """Return one reward an answer, None where there is none.
+
+        Raises:
+            DataError: No answer could be scored, the number of rewards is wrong, or the rewards do not
+                depend on the answers.
+        """
+        conversations = [
+            (*_conversation(prompt), *_conversation(completion))
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
+        rewards = [float(value) for value in self._reward(conversations)]
+        if len(rewards) != len(conversations):
+            raise DataError(
+                f"the reward function gave {len(rewards)} rewards for {len(conversations)} answers"
+            )
+        usable = [value for value in rewards if math.isfinite(value)]
+        self.n_unscored = len(rewards) - len(usable)
+        if not usable:
+            raise DataError(
+                f"the reward function gave no finite number for any of {len(rewards)} answers",
+                todo="check the preference model with its held-out comparisons",
+            )
+        self._watch(conversations, usable)
+        return [value if math.isfinite(value) else None for value in rewards]
+
+    def _watch(self, conversations: Sequence[Conversation], usable: Sequence[float]) -> None:
+        differ = len({conversation[-1].content for conversation in conversations}) > 1
+        self._n_constant = self._n_constant + 1 if differ and max(usable) == min(usable) else 0
+        if self._n_constant >= _MAX_CONSTANT_STEPS:
+            raise DataError(
+                f"all answers of {self._n_constant} steps in a row got the same reward, {usable[0]!r}",
+                todo="check the preference model: its head may be untrained or lost",
+            )
+
+
+def _conversation(messages: Sequence[Mapping[str, str]]) -> Conversation:
+    roles = {"system": "system", "user": "user", "assistant": "assistant"}
+    return tuple(Message(roles[message["role"]], message["content"]) for message in messages)  # pyright: ignore

@@ -1,0 +1,115 @@
+"""The policy stages: supervised finetuning, preference optimisation, reinforcement learning.
+
+Papers: arXiv:2212.08073, §3 and §4.2; Rafailov et al. 2023, arXiv:2305.18290 (DPO).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from publius.errors import DataError
+from publius.policy.config import DPOSettings, RLSettings, SFTSettings
+from publius.policy.dpo import train_dpo
+from publius.policy.rl import train_rl
+from publius.policy.sft import train_sft
+from publius.records import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Preference,
+    Prompt,
+    RevisionChain,
+    content_hash,
+    encode,
+)
+from publius.store import StageResult, StageStore
+
+MODEL = "model"
+
+
+def run_sft(
+    store: StageStore, settings: SFTSettings, *, start: Path, demonstrations: Sequence[Demonstration]
+) -> StageResult:
+    """Finetune the policy on demonstrations; the model is written to `model/`.
+
+    Raises:
+        DataError: There is nothing to learn from.
+    """
+    if not demonstrations:
+        raise DataError("no revision and no helpful sample to learn from", where=store.path.parent / "revise")
+    report = train_sft(
+        start,
+        demonstrations,
+        store.path / MODEL,
+        settings=settings,
+        seed=store.seed,
+        on_progress=store.progress("step"),
+    )
+    return StageResult(rows=report.n_rows, figures=encode(report))
+
+
+def run_dpo(
+    store: StageStore, settings: DPOSettings, *, start: Path, chains: Sequence[RevisionChain]
+) -> StageResult:
+    """Prefer every chain's last revision to its draft; the model is written to `model/`.
+
+    Raises:
+        DataError: No chain has a revision that differs from its draft.
+    """
+    preferences = revision_preferences(chains)
+    if not preferences:
+        raise DataError("no revision differs from its draft", where=store.path.parent / "revise")
+    report = train_dpo(
+        start,
+        preferences,
+        store.path / MODEL,
+        settings=settings,
+        seed=store.seed,
+        on_progress=store.progress("step"),
+    )
+    return StageResult(rows=report.n_rows, figures=encode(report))
+
+
+def run_rl(
+    store: StageStore,
+    settings: RLSettings,
+    *,
+    start: Path,
+    prompts: Sequence[Prompt],
+    reward: Callable[[Sequence[Conversation]], Sequence[float]],
+) -> StageResult:
+    """Improve the policy against `reward`; the model is written to `model/`, KL is always measured."""
+    report = train_rl(
+        start,
+        prompts,
+        reward,
+        store.path / MODEL,
+        settings=settings,
+        seed=store.seed,
+        on_progress=store.progress("step"),
+    )
+    kl = next((step.kl for step in reversed(report.steps)), None)
+    return StageResult(rows=len(report.steps), figures=encode(report) | {"kl": kl})
+
+
+def revision_preferences(chains: Sequence[RevisionChain]) -> tuple[Preference, ...]:
+    """Return "last revision over draft" for every chain where they differ."""
+    return tuple(
+        Preference(
+            Comparison(
+                id=content_hash([chain.prompt.id, chain.draft, chain.revisions[-1].text]),
+                prompt_id=chain.prompt.id,
+                messages=chain.prompt.messages,
+                answer_a=chain.revisions[-1].text,
+                answer_b=chain.draft,
+                source_a="revision",
+                source_b="draft",
+            ),
+            prob_a=1.0,
+            origin="construction",
+            judge=None,
+            constitution_hash=None,
+            votes=(),
+        )
+        for chain in chains
+        if chain.revisions and chain.revisions[-1].text != chain.draft
+    )

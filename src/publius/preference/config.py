@@ -1,0 +1,23 @@
+"""The settings of preference-model training, with the reason for each default.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, §4.1, and arXiv:2204.05862, §2.3 (one epoch at a fixed rate);
+learning rates are not in them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PMSettings:
+    """How to train a PM. `max_length` counts prompt and answer in tokens; longer comparisons are refused.
+
+    `n_scale_rows` comparisons of the training set, drawn with the seed, give the rewards' mean and spread.
+    """
+
+    epochs: int = 1
+    learning_rate: float = 2e-5
+    batch_size: int = 16
+    micro_batch_size: int = 4  # comparisons; 4 of 512 tokens with 135 M parameters stay under 6 GB
+    max_length: int = 512
+    n_scale_rows: int = 128
+    is_bf16: bool = True

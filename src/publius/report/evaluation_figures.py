@@ -1,0 +1,172 @@
+"""The figures of the evaluation: helpfulness against harmlessness, Elo, and other measurements.
+
+A part without a finite number gives None, and the page then says that it was not measured.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, Figure 2 (the headline) and Figures 3 and 8 (Elo).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from markupsafe import Markup
+
+from publius.report import charts
+from publius.report.charts import DotRow
+from publius.report.data import EloTable, Measurement, ParetoChart
+from publius.report.figure import Figure, bars, cells, known, sample_size, sentence, spoken, spoken_rows
+from publius.report.numbers import change, count, is_finite
+from publius.report.svg import Frame
+from publius.report.text import shorten
+from publius.stats.intervals import Estimate
+from publius.stats.ratings import Rating, RatingTable
+
+WIN_RATE = "100 Elo points are a win rate of 64%."
+
+
+def pareto_figure(chart: ParetoChart) -> Figure | None:
+    """Return helpfulness against harmlessness, wide and narrow."""
+    drawn = [one for one in chart.points if is_finite(one.helpful) and is_finite(one.harmless)]
+    if not drawn:
+        return None
+    ends = [end for one in drawn for end in (one.helpful, one.harmless)]
+    wide = Frame(
+        id="pareto-wide",
+        title="Helpfulness against harmlessness",
+        desc=spoken([charts.point_title(one) for one in drawn]),
+        x_label="more helpful (Elo) →",
+        y_label="↑ more harmless (Elo)",
+        n=sample_size([one.n for one in ends], "prompts"),
+        width=660,
+        height=400,
+    )
+    narrow = replace(wide, id="pareto-narrow", width=340, height=340)
+    missing = [one.model for one in chart.points if one not in drawn]
+    return Figure(
+        id="pareto",
+        title="Helpfulness against harmlessness.",
+        caption=f"Each dot is a model, judged by {chart.judge} on {wide.n}. {bars(ends)} "
+        "Filled dots are beaten by no other model on both axes; the pale line joins them. "
+        f"{WIN_RATE}" + (f" Not drawn, since not measured: {', '.join(missing)}." if missing else ""),
+        panels=(Markup(charts.scatter(wide, drawn)),),
+        narrow=Markup(charts.scatter(narrow, drawn)),
+        columns=("model", "helpful", "interval", "n", "harmless", "interval", "n"),
+        rows=tuple(
+            (one.model, *cells(one.helpful, "elo"), *cells(one.harmless, "elo")) for one in chart.points
+        ),
+    )
+
+
+def elo_figures(tables: Sequence[EloTable]) -> tuple[Figure, ...]:
+    """Return one figure a judge, with one panel an axis; judges keep their order."""
+    judges = list(dict.fromkeys(table.judge for table in tables))
+    figures = [
+        _elo_figure(index, [table for table in tables if table.judge == judge])
+        for index, judge in enumerate(judges)
+    ]
+    return tuple(figure for figure in figures if figure is not None)
+
+
+def measurement_figure(measurements: Sequence[Measurement]) -> Figure | None:
+    """Return one panel a measurement, with the change against the start below each policy's row."""
+    panels = [
+        _measurement_panel(index, one) for index, one in enumerate(measurements) if known(_values_of(one))
+    ]
+    if not panels:
+        return None
+    there = known(value for one in measurements for value in _values_of(one))
+    empty = [one.name for one in measurements if not known(_values_of(one))]
+    sentences = [
+        f"{sample_size([one.n for one in there])}. {bars(there)} "
+        "Changes are against the policy that training began from."
+    ]
+    sentences += [sentence(f"{one.name}: {one.note}") for one in measurements if one.note]
+    if empty:
+        sentences.append(f"Not measured: {', '.join(empty)}.")
+    rows = [
+        (one.name, v.policy, *cells(v.value, one.unit), change(v.change, one.unit) if v.change else "none")
+        for one in measurements
+        for v in one.values
+    ]
+    return Figure(
+        id="measurements",
+        title="What the answers are like.",
+        caption=" ".join(sentences),
+        panels=tuple(panels),
+        n_names=2,
+        columns=("measurement", "policy", "value", "interval", "n", "change"),
+        rows=tuple(rows),
+    )
+
+
+def _elo_figure(index: int, tables: Sequence[EloTable]) -> Figure | None:
+    there = known(row.elo for table in tables for row in table.ratings.ratings)
+    if not there:
+        return None
+    panels = [
+        _elo_panel(f"elo-{index}-{number}", table)
+        for number, table in enumerate(tables)
+        if known(row.elo for row in table.ratings.ratings)
+    ]
+    propped = [table.axis for table in tables if table.ratings.regularised]
+    caption = (
+        f"Judged by {tables[0].judge}, every pair in both orders; "
+        f"{sample_size([one.n for one in there], 'prompts')}. {bars(there)} {WIN_RATE}"
+    )
+    if propped:
+        caption += (
+            f" On {' and '.join(propped)} some model won or lost every time: of its interval only the end "
+            "towards the others means something. An arrow marks a bar that goes on beyond the chart."
+        )
+    rows = [
+        (table.axis, row.model, *cells(row.elo, "elo"), change(row.difference, "elo"), count(row.n_games))
+        for table in tables
+        for row in table.ratings.ratings
+    ]
+    return Figure(
+        id=f"elo-{index + 1}",
+        title="Elo.",
+        caption=caption,
+        panels=tuple(panels),
+        n_names=2,
+        columns=("axis", "model", "Elo", "interval", "n", "against the anchor", "games"),
+        rows=tuple(rows),
+    )
+
+
+def _elo_panel(id: str, table: EloTable) -> Markup:
+    rows = [DotRow(row.model, row.elo, _against(row, table.ratings)) for row in table.ratings.ratings]
+    frame = Frame(
+        id=id,
+        title=f"Elo for {table.axis}",
+        desc=spoken_rows(rows, "elo"),
+        x_label="Elo points →",
+        y_label=table.axis.capitalize(),
+        n=sample_size([one.n for one in known(row.estimate for row in rows)], "prompts"),
+    )
+    return Markup(charts.dot_chart(frame, rows, unit="elo"))
+
+
+def _against(row: Rating, table: RatingTable) -> str:
+    if row.model == table.anchor:
+        return "the anchor"
+    return f"{change(row.difference, 'elo')} against {shorten(table.anchor, 16)}"
+
+
+def _measurement_panel(index: int, one: Measurement) -> Markup:
+    rows = [
+        DotRow(v.policy, v.value, f"change {change(v.change, one.unit)}" if v.change else "")
+        for v in one.values
+    ]
+    frame = Frame(
+        id=f"measurement-{index}",
+        title=one.name,
+        desc=spoken_rows(rows, one.unit),
+        x_label="",
+        y_label=one.name,
+        n=sample_size([estimate.n for estimate in known(_values_of(one))]),
+    )
+    return Markup(charts.dot_chart(frame, rows, unit=one.unit))
+
+
+def _values_of(measurement: Measurement) -> list[Estimate | None]:
+    return [one.value for one in measurement.values]

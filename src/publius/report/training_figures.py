@@ -1,0 +1,211 @@
+"""The figures of the stages that make the policy: audit, labels, preference model, RL.
+
+A part without a finite number gives None, and the page then says that it was not measured.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, Figure 9 (calibration) and Figure 8 (training curves).
+"""
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from publius.report import charts
+from publius.report.charts import DotRow, LineSeries, Reference
+from publius.report.data import AuditSummary, LabelSummary, PMSummary, RLStep, RLSummary
+from publius.report.figure import Figure, bars, cells, known, sample_size, spoken, spoken_rows
+from publius.report.numbers import N_IS, count, in_words, is_finite, plain
+from publius.report.svg import Frame
+
+DRAWN_STEPS = 200
+"""A longer training is thinned to this many points, and the caption says so."""
+
+
+def audit_figure(audit: AuditSummary) -> Figure | None:
+    """Return the feedback model's accuracy by kind of comparison, with chance as the reference."""
+    rows = [DotRow("all comparisons", audit.accuracy)]
+    rows += [DotRow(one.kind, one.accuracy) for one in audit.by_kind]
+    there = known(row.estimate for row in rows)
+    if not there:
+        return None
+    frame = Frame(
+        id="audit-accuracy",
+        title="Accuracy of the feedback model",
+        desc=spoken_rows(rows, "share"),
+        x_label="share right",
+        y_label="Accuracy",
+        n=sample_size([one.n for one in there]),
+    )
+    return Figure(
+        id="audit",
+        title="Is the feedback model right?",
+        caption=f"Verdicts of {audit.judge} on comparisons whose better answer is known. "
+        f"{bars(there)} The dashed line is chance.",
+        panels=(Markup(charts.dot_chart(frame, rows, unit="share", reference=Reference(0.5, "chance"))),),
+        columns=("comparisons", "accuracy", "interval", "n"),
+        rows=tuple((row.name, *cells(row.estimate, "share")) for row in rows),
+    )
+
+
+def label_figure(labels: LabelSummary) -> Figure | None:
+    """Return the histogram of the soft labels and, beside it, their mean under each principle."""
+    n_labels = sum(one.n for one in labels.histogram)
+    rows = [DotRow(one.principle_id, one.mean_prob_a) for one in labels.per_principle]
+    there = known(row.estimate for row in rows)
+    panels: list[Markup] = []
+    sentences: list[str] = []
+    table = [(f"{plain(one.low)} to {plain(one.high)}", "", "", count(one.n)) for one in labels.histogram]
+    if n_labels:
+        panels.append(Markup(charts.histogram(_histogram_frame(labels, n_labels), labels.histogram)))
+        sentences.append(
+            f"The soft labels of {N_IS}{count(n_labels)} comparisons; a count has no interval. "
+            "Near 0 and 1 the judge was sure; a heap at one half says that it could not tell."
+        )
+    if there:
+        frame = Frame(
+            id="label-principles",
+            title="Mean label by principle",
+            desc=spoken_rows(rows, "share"),
+            x_label="mean P(A is better)",
+            y_label="Principle",
+            n=sample_size([one.n for one in there]),
+        )
+        half = Reference(0.5, "one half")
+        panels.append(Markup(charts.dot_chart(frame, rows, unit="share", reference=half)))
+        sentences.append(
+            f"By principle: the mean label under each. {bars(there)} The dashed line is one half."
+        )
+        table += [(row.name, *cells(row.estimate, "share")) for row in rows]
+    if not panels:
+        return None
+    return Figure(
+        id="soft-labels",
+        title="How sure are the labels?",
+        caption=" ".join(sentences),
+        panels=tuple(panels),
+        columns=("label, or principle", "mean", "interval", "n"),
+        rows=tuple(table),
+    )
+
+
+def reliability_figure(pm: PMSummary) -> Figure | None:
+    """Return the preference model's reliability diagram."""
+    bins = [one for one in pm.bins if is_finite(one.outcome) and math.isfinite(one.mean_prob)]
+    if not bins:
+        return None
+    n_all = sum(one.outcome.n for one in bins)
+    frame = Frame(
+        id="pm-reliability",
+        title="Calibration of the preference model",
+        desc=spoken(
+            [f"predicted {plain(one.mean_prob * 100)}%: {in_words(one.outcome, 'share')}" for one in bins]
+        ),
+        x_label="predicted P(A is better)",
+        y_label="Came true",
+        n=f"{N_IS}{count(n_all)} comparisons",
+        height=320,
+    )
+    return Figure(
+        id="calibration",
+        title="Does 70% mean 70%?",
+        caption=f"{N_IS}{count(n_all)} held-out comparisons, grouped by what the preference model predicted. "
+        f"{bars([one.outcome for one in bins])} Grey columns show how many comparisons are in a "
+        f"group (the largest has {count(max(one.outcome.n for one in bins))}). On the dashed line the "
+        "model is right as often as it claims.",
+        panels=(Markup(charts.reliability_diagram(frame, bins)),),
+        columns=("predicted", "came true", "interval", "n"),
+        rows=tuple((f"{plain(one.mean_prob * 100)}%", *cells(one.outcome, "share")) for one in bins),
+    )
+
+
+def rl_figure(rl: RLSummary) -> Figure | None:
+    """Return reward, KL and length by step, one panel each; what was not logged is named."""
+    steps = thinned(rl.steps)
+    wanted = _rl_lines(steps)
+    drawn = {name: lines for name, lines in wanted.items() if any(map(_has_values, lines))}
+    if not drawn:
+        return None
+    best = None if rl.best_step is None else Reference(rl.best_step, f"kept: {rl.best_step}")
+    panels = tuple(
+        Markup(charts.line_chart(_rl_frame(index, name, lines, rl.n_per_step), lines, marker=best))
+        for index, (name, lines) in enumerate(drawn.items())
+    )
+    sentences = [
+        f"{rl.algorithm}, {count(len(rl.steps))} steps; each point is a mean over "
+        f"{N_IS}{count(rl.n_per_step)} answers. The band is one standard deviation of the reward among "
+        "these answers: a spread, not an interval of the mean; KL and length are logged without one."
+    ]
+    if len(steps) < len(rl.steps):
+        sentences.append(f"Drawn and listed are {count(len(steps))} of the steps, evenly spaced.")
+    if absent := [name for name in wanted if name not in drawn]:
+        sentences.append(f"Not measured: {', '.join(absent)}.")
+    return Figure(
+        id="curves",
+        title="Reward, drift and length.",
+        caption=" ".join(sentences),
+        panels=panels,
+        columns=("step", "reward", "std", "held-out reward", "KL", "length"),
+        rows=tuple(
+            (
+                count(one.step),
+                *(plain(v) for v in (one.reward, one.reward_std, one.held_out_reward, one.kl, one.length)),
+            )
+            for one in steps
+        ),
+    )
+
+
+def thinned(steps: Sequence[RLStep]) -> tuple[RLStep, ...]:
+    """Return at most `DRAWN_STEPS` steps, evenly spaced, with the first and the last.
+
+    >>> [one.step for one in thinned([RLStep(step) for step in range(1000)])][:3]
+    [0, 5, 10]
+    """
+    if len(steps) <= DRAWN_STEPS:
+        return tuple(steps)
+    last = len(steps) - 1
+    return tuple(steps[round(index * last / (DRAWN_STEPS - 1))] for index in range(DRAWN_STEPS))
+
+
+def _histogram_frame(labels: LabelSummary, n_labels: int) -> Frame:
+    return Frame(
+        id="label-histogram",
+        title="Soft labels",
+        desc=spoken([f"{plain(one.low)} to {plain(one.high)}: {count(one.n)}" for one in labels.histogram]),
+        x_label="P(A is better)",
+        y_label="Comparisons",
+        n=f"{N_IS}{count(n_labels)}",
+    )
+
+
+def _rl_lines(steps: Sequence[RLStep]) -> dict[str, list[LineSeries]]:
+    xs = tuple(float(one.step) for one in steps)
+    stds = tuple(one.reward_std for one in steps)
+    reward = LineSeries("training PM", xs, tuple(one.reward for one in steps), stds)
+    held_out = LineSeries("held-out PM", xs, tuple(one.held_out_reward for one in steps))
+    return {
+        "Reward": [one for one in (reward, held_out) if _has_values(one)],
+        "KL to the start (nats)": [LineSeries("KL", xs, tuple(one.kl for one in steps))],
+        "Length (tokens)": [LineSeries("length", xs, tuple(one.length for one in steps))],
+    }
+
+
+def _rl_frame(index: int, name: str, lines: Sequence[LineSeries], n_per_step: int) -> Frame:
+    told = [
+        f"{line.name}: from {plain(ys[0])} to {plain(ys[-1])}"
+        for line in lines
+        if (ys := [y for y in line.ys if y is not None and math.isfinite(y)])
+    ]
+    return Frame(
+        id=f"rl-{index}",
+        title=f"{name} by step",
+        desc=spoken(told),
+        x_label="step",
+        y_label=name,
+        n=f"{N_IS}{count(n_per_step)} a step",
+        width=320,
+    )
+
+
+def _has_values(line: LineSeries) -> bool:
+    return any(y is not None and math.isfinite(y) for y in line.ys)

@@ -1,0 +1,85 @@
+"""Numbers: intervals, ratings, calibration, agreement, text monitors, word diffs. Pure functions.
+
+Reads records' values as plain numbers and strings; writes nothing and knows no model. Without data
+there is no number: a function returns None or raises `DataError`, never 0.
+
+Paper: Bai et al. 2022, arXiv:2204.05862 and arXiv:2212.08073 (Elo, calibration, signs of over-training).
+"""
+
+from publius.stats.agreement import agreement_rate, cohen_kappa
+from publius.stats.calibration import (
+    Bin,
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    reliability_bins,
+)
+from publius.stats.diff import DiffSpan, word_diff
+from publius.stats.intervals import (
+    Estimate,
+    Interval,
+    bootstrap_difference,
+    bootstrap_mean,
+    clustered_rate,
+    rate,
+    wilson,
+)
+from publius.stats.ratings import (
+    ELO_PER_NAT,
+    Game,
+    Rating,
+    RatingTable,
+    elo,
+    elo_to_win_rate,
+    fit_bradley_terry,
+    win_rate_to_elo,
+)
+from publius.stats.text import (
+    boilerplate_rate,
+    distinct_n,
+    evasion_rate,
+    has_boilerplate,
+    has_evasive_opening,
+    has_refusal_opening,
+    mean_words,
+    refusal_rate,
+    repetition,
+    shared_endings,
+)
+
+__all__ = [
+    "ELO_PER_NAT",
+    "Bin",
+    "DiffSpan",
+    "Estimate",
+    "Game",
+    "Interval",
+    "Rating",
+    "RatingTable",
+    "agreement_rate",
+    "boilerplate_rate",
+    "bootstrap_difference",
+    "bootstrap_mean",
+    "brier_score",
+    "clustered_rate",
+    "cohen_kappa",
+    "distinct_n",
+    "elo",
+    "elo_to_win_rate",
+    "evasion_rate",
+    "expected_calibration_error",
+    "fit_bradley_terry",
+    "fit_temperature",
+    "has_boilerplate",
+    "has_evasive_opening",
+    "has_refusal_opening",
+    "mean_words",
+    "rate",
+    "refusal_rate",
+    "reliability_bins",
+    "repetition",
+    "shared_endings",
+    "wilson",
+    "win_rate_to_elo",
+    "word_diff",
+]
