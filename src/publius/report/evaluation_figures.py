@@ -148,7 +148,7 @@ def _elo_panel(id: str, table: EloTable) -> Markup:
 
 def _against(row: Rating, table: RatingTable) -> str:
     if row.model == table.anchor:
-        return "the anchor"
+        return ""
     return f"{change(row.difference, 'elo')} against {shorten(table.anchor, 16)}"
 
 

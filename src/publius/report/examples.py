@@ -85,29 +85,38 @@ class Answers(NamedTuple):
 
 
 def chain_views(chains: Sequence[RevisionChain], *, statements: Mapping[str, str], budget: int) -> Chains:
-    """Return the first chains whose HTML text stays within `budget` characters together, at least one.
+    """Return the first chains whose HTML text stays within `budget` characters together.
 
-    `statements` gives the text of a principle by its id.
+    `statements` gives the text of a principle by its id. A chain that would take an eighth of the
+    budget alone is passed over.
     """
     shown: list[ChainView] = []
+    used = 0
     for chain in chains:
         view = _chain_view(chain, statements)
-        budget -= _size(view)
-        if shown and budget < 0:
+        size = _chain_size(view)
+        if size > budget // 8:
+            continue
+        if used + size > budget:
             break
+        used += size
         shown.append(view)
     return Chains(tuple(shown), len(chains) - len(shown))
 
 
 def answer_views(samples: Sequence[SampleAnswers], *, budget: int) -> Answers:
-    """Return the first sample answers whose HTML text stays within `budget` characters, at least one."""
+    """Return the first sample answers within `budget`, by the rule of `chain_views`."""
     shown: list[AnswersView] = []
+    used = 0
     for sample in samples:
         texts = tuple((answer.policy, folded(answer.text, ANSWER_BUDGET // 2)) for answer in sample.answers)
         view = AnswersView(sample.prompt_id, _turns(sample.messages), texts)
-        budget -= sum(turn.text.size for turn in view.turns) + sum(text.size for _, text in texts)
-        if shown and budget < 0:
+        size = sum(turn.text.size for turn in view.turns) + sum(text.size for _, text in texts)
+        if size > budget // 8:
+            continue
+        if used + size > budget:
             break
+        used += size
         shown.append(view)
     return Answers(tuple(shown), len(samples) - len(shown))
 
@@ -197,7 +206,7 @@ def _turns(messages: Conversation) -> tuple[TurnView, ...]:
     return tuple(TurnView(message.role, folded(message.content, PROMPT_BUDGET)) for message in messages)
 
 
-def _size(view: ChainView) -> int:
+def _chain_size(view: ChainView) -> int:
     parts: list[Folded | None] = [turn.text for turn in view.turns]
     parts.append(view.draft)
     for one in view.rounds:

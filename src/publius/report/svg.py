@@ -18,7 +18,7 @@ from markupsafe import escape
 from publius.report.data import Unit
 from publius.report.text import visible
 
-CHAR_WIDTH = 6.6  # of 12-pixel text; system sans faces lie between 5.6 (Segoe) and 6.9 (DejaVu)
+CHAR_WIDTH = 7.0  # of 12-pixel text; system sans faces lie between 5.6 (Segoe) and 7.2 (DejaVu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,9 @@ def text_width(content: str) -> float:
 def text(
     x: float, y: float, content: str, *, role: str, anchor: Literal["start", "middle", "end"] = "start"
 ) -> str:
-    """Return a text element of CSS class `role`, its baseline at `y`."""
+    """Return a text element of CSS class `role`, its baseline at `y`; nothing for no text."""
+    if not content:
+        return ""
     place = f'x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}"'
     return f'<text class="{role}" {place}>{escape(visible(content))}</text>'
 

@@ -7,6 +7,7 @@ Model text is hostile. Beside markup it may carry characters that hide text or t
 Paper: none.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,9 +17,11 @@ from markupsafe import Markup, escape
 SHOWN_CHARS = 20_000
 """Text beyond this is not put into the page, and the page says how much was left out."""
 
-# Characters that print nothing, although Unicode calls them letters, marks or symbols.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-_SELECTORS = (range(0xFE00, 0xFE0E), range(0xE0100, 0xE01F0))  # not FE0E and FE0F: text or emoji style
+# Characters that print nothing, although Unicode calls them letters, marks or symbols. The variation
+# selectors FE0E and FE0F stay: they only choose between text and emoji style.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,10 @@ def shorten(text: str, length: int) -> str:
 
 
 def _pieces(text: str) -> list[tuple[bool, str]]:
-    """Return stretches of visible text and runs of one invisible character."""
+    """Return stretches of visible text (True) and runs of one invisible character (False)."""
     text = text.replace("\r\n", "\n")
+    if text.replace("\n", "").replace("\t", "").isprintable() and not _BLANK.search(text):
+        return [(True, text)]  # nearly every text; the walk below is slow
     pieces: list[tuple[bool, str]] = []
     for hidden, stretch in groupby(text, key=_is_hidden):
         if hidden:
@@ -109,7 +114,7 @@ def _pieces(text: str) -> list[tuple[bool, str]]:
 
 
 def _is_hidden(char: str) -> bool:
-    if char in _BLANK or any(ord(char) in selectors for selectors in _SELECTORS):
+    if _BLANK.match(char):
         return True
     return not (char.isprintable() or char in "\n\t" or unicodedata.category(char) == "Zs")
 

@@ -3,8 +3,8 @@
 `probs` are predicted probabilities in [0, 1], `outcomes` what happened: 0, 1, or a soft label between.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, Fig. 9 (labels' probability against how often they are right)
-and arXiv:2204.05862, §3.3 (a preference model's calibration). Temperature: Guo et al. 2017,
-arXiv:1706.04599, §4.2, for two classes.
+and arXiv:2204.05862 (a preference model's calibration). Temperature: Guo et al. 2017, arXiv:1706.04599,
+for two classes.
 """
 
 import math

@@ -5,7 +5,7 @@ answers: whatever has several values per prompt is resampled by prompt (its clus
 
 Paper: none. Rates: Wilson 1927 (JASA 22:209), with the effective sample size of Korn and Graubard 1998
 (Survey Methodology 24:193) for clusters. Means: percentile bootstrap over clusters, cut at the expanded
-percentiles of Hesterberg 2015 (The American Statistician 69:371, §5.3), which undo its narrowness when
+percentiles of Hesterberg 2015 (The American Statistician 69:371), which undo its narrowness when
 clusters are few.
 """
 

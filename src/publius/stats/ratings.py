@@ -3,17 +3,17 @@
 Sign: a positive difference means the first model is preferred; 100 Elo points are a 64 % win rate.
 
 Paper: Bai et al. 2022, arXiv:2204.05862 (win rate from Elo; "Elo scores" fitted to all comparisons),
-used in arXiv:2212.08073 §4 and arXiv:2310.13798 §4. Departures:
+used in arXiv:2212.08073, Figs. 2, 3, 8, and arXiv:2310.13798, Figs. 2, 11. Departures:
 
 - All games of one pair on one prompt (both orders, repeated samples) count as one observation, their
   weighted mean: they share the prompt and are not independent.
 - Intervals resample prompts, by the Bayesian bootstrap (Rubin 1981, Annals of Statistics 9:130): each
   draw weighs every prompt by an exponential variate. No draw loses a prompt, so none can separate
   models that the games connect, and no draw runs to infinity alone.
-- When a model never loses (or never wins, or not a millionth of its games), its strength is infinite. Then, and only then, one
-  imaginary prompt is added on which the two of every observed pair won once each; it is resampled like
-  a real prompt, so an end that the games do not bound is far away, and `regularised` is True. Pairs
-  that never met get nothing, so the prior links no models that no game links.
+- When a model never loses or never wins (less than a millionth of its games), its strength is infinite.
+  Then, and only then, one imaginary prompt is added on which the two of every observed pair won once
+  each; it is resampled like a real prompt, so an end that the games do not bound is far away, and
+  `regularised` is True. Pairs that never met get nothing: the prior links no models that no game links.
 """
 
 import math

@@ -1,0 +1,162 @@
+"""Train a policy on preferences directly, without a preference model or sampling.
+
+Paper: Rafailov et al. 2023, arXiv:2305.18290, eq. 7; not in the Constitutional AI papers. DPO takes the
+side of a label, not its degree: a preference of exactly 0.5 has no side and is left out.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from publius.errors import DataError
+from publius.policy.config import DPOSettings
+from publius.records import Message, Preference, content_hash
+from publius.training.arguments import Optimisation, trainer_arguments
+from publius.training.batches import grouped_order
+from publius.training.chat import encode_answer
+from publius.training.environment import Device, find_device, quiet, require_training
+from publius.training.report import TrainingReport, skipped_rows
+from publius.training.running import finish, prepare_work, run_trainer
+from publius.training.weights import LoadedModel, load_causal_lm
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from trl import DPOTrainer
+
+
+class DPORow(NamedTuple):
+    """Token ids of a prompt and of its preferred and its other answer, in TRL's words."""
+
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that go through the model: the prompt once for each answer."""
+        return 2 * len(self.prompt_ids) + len(self.chosen_ids) + len(self.rejected_ids)
+
+
+class DPORows(NamedTuple):
+    """The rows that can be trained on, and how many cannot for which reason."""
+
+    rows: list[DPORow]
+    skipped: Counter[str]
+
+
+def train_dpo(
+    start: Path,
+    preferences: Sequence[Preference],
+    out: Path,
+    *,
+    settings: DPOSettings,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+) -> TrainingReport:
+    """Train `start` towards the preferred answers, write the model to `out`, and return the facts.
+
+    `on_progress(done, total)` is called after every optimizer step.
+
+    Raises:
+        DataError: No preference is left to train on, or `start` is not a model.
+        MissingExtra: The `train` extra is not installed.
+    """
+    require_training()
+    began = time.monotonic()
+    device = find_device()
+    with quiet():
+        loaded = load_causal_lm(start)
+        data = dpo_rows(loaded.tokenizer, preferences, max_length=settings.max_length)
+        if not data.rows:
+            raise DataError(
+                f"none of {len(preferences)} preferences can be trained on: {dict(data.skipped)}",
+                todo="label more comparisons, or raise max_length",
+            )
+        work = prepare_work(out, key=content_hash([settings, seed]), device=device)
+        trainer = _trainer(loaded, data.rows, work, settings=settings, seed=seed, device=device)
+        losses = run_trainer(trainer, on_progress=on_progress)
+        saved_hash = finish(loaded, out=out, work=work, device=device)
+    return TrainingReport(
+        steps=len(losses),
+        tokens=settings.epochs * sum(row.n_tokens for row in data.rows),
+        seconds=time.monotonic() - began,
+        losses=losses,
+        n_rows=len(data.rows),
+        skipped=skipped_rows(data.skipped),
+        weights_hash=saved_hash,
+    )
+
+
+def dpo_rows(
+    tokenizer: "PreTrainedTokenizerBase", preferences: Sequence[Preference], *, max_length: int
+) -> DPORows:
+    """Return the preferences as token ids, the likelier answer as chosen.
+
+    Left out and counted: no label, a label of 0.5, identical answers, and a prompt with an answer over
+    `max_length` tokens.
+    """
+    rows: list[DPORow] = []
+    skipped: Counter[str] = Counter()
+    for preference in preferences:
+        prob_a, comparison = preference.prob_a, preference.comparison
+        if prob_a is None:
+            skipped["no label"] += 1
+        elif prob_a == 0.5:
+            skipped["no side"] += 1
+        elif comparison.answer_a.strip() == comparison.answer_b.strip():
+            skipped["identical answers"] += 1
+        else:
+            sided = comparison if prob_a > 0.5 else comparison.swap()
+            prompt_ids, chosen_ids = _encode(tokenizer, sided.messages, sided.answer_a)
+            _, rejected_ids = _encode(tokenizer, sided.messages, sided.answer_b)
+            if len(prompt_ids) + max(len(chosen_ids), len(rejected_ids)) > max_length:
+                skipped[f"longer than {max_length} tokens"] += 1
+            else:
+                rows.append(DPORow(prompt_ids, chosen_ids, rejected_ids))
+    return DPORows(rows, skipped)
+
+
+def _encode(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], answer: str
+) -> tuple[list[int], list[int]]:
+    prompt_ids, answer_ids = encode_answer(tokenizer, (*messages, Message("assistant", answer)))
+    return prompt_ids, answer_ids
+
+
+def _trainer(
+    loaded: LoadedModel,
+    rows: Sequence[DPORow],
+    work: Path,
+    *,
+    settings: DPOSettings,
+    seed: int,
+    device: Device,
+) -> "DPOTrainer":
+    """Return TRL's trainer over rows that are tokenised and in order."""
+    from datasets import Dataset
+    from trl import DPOConfig
+
+    from publius.policy.dpo_trainer import TokenisedDPOTrainer
+    from publius.training.answer_head import use_answer_head
+
+    optimisation = Optimisation(settings.learning_rate, settings.batch_size, settings.micro_batch_size)
+    arguments: dict[str, Any] = trainer_arguments(
+        optimisation, device=device, work=work, seed=seed, is_bf16=settings.is_bf16
+    )
+    order = grouped_order(
+        [row.n_tokens for row in rows],
+        batch_size=settings.micro_batch_size,
+        epochs=settings.epochs,
+        seed=seed,
+    )
+    trainer = TokenisedDPOTrainer(
+        model=loaded.model,
+        args=DPOConfig(**arguments, beta=settings.beta, max_length=None),
+        train_dataset=Dataset.from_list([row._asdict() for row in rows]).select(order),
+        processing_class=loaded.tokenizer,
+    )
+    for model in (trainer.model, trainer.ref_model):
+        use_answer_head(model)
+    return trainer

@@ -1,0 +1,217 @@
+"""Train a policy on rewards by GRPO, with the KL divergence from its start measured at every step.
+
+The run can be killed at any time: started again with the same input it goes on from its last complete
+checkpoint and makes the same number of steps.
+
+Paper: Bai et al. 2022, arXiv:2212.08073, §4.2 (RL from AI feedback). Departure: GRPO
+(arXiv:2402.03300) instead of PPO, so no value function; rewards are scaled within the answers to a prompt.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from publius.errors import DataError
+from publius.policy.config import RLSettings
+from publius.policy.mix import draw_prompts
+from publius.policy.reward_gate import Reward, RewardGate
+from publius.policy.rl_log import RLStep, keep_steps, read_steps
+from publius.records import Prompt, content_hash, encode
+from publius.training.arguments import Optimisation, trainer_arguments
+from publius.training.chat import encode_chat
+from publius.training.environment import Device, find_device, quiet, require_training
+from publius.training.report import Skipped, skipped_rows
+from publius.training.running import prepare_work, run_trainer, wait_for_all
+from publius.training.weights import LoadedModel, load_causal_lm, save_model, weights_hash
+from publius.training.workroom import publish
+
+if TYPE_CHECKING:
+    from publius.policy.rl_trainer import PolicyTrainer
+
+STEPS_FILE = "steps.jsonl"
+SNAPSHOTS = "snapshots"
+# TRL measures the KL only where it is penalised. With a factor this small its gradient is lost in the
+# rounding of any other, and Adam's ε swallows it where there is no other.
+_MEASURED_ONLY = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class RLReport:
+    """The facts of a finished run.
+
+    `snapshots` are paths relative to the model's directory, in step order; `n_resumed` is the step at
+    which this process took over (0 for a run in one piece); `seconds` is the time of this process.
+    """
+
+    steps: tuple[RLStep, ...]
+    snapshots: tuple[str, ...]
+    purposes: tuple[tuple[str, int], ...]
+    n_prompts: int
+    skipped: tuple[Skipped, ...]
+    n_unscored: int
+    n_resumed: int
+    seconds: float
+    weights_hash: str
+
+
+def train_rl(
+    start: Path,
+    prompts: Sequence[Prompt],
+    reward: Reward,
+    out: Path,
+    *,
+    settings: RLSettings,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+) -> RLReport:
+    """Train `start` to earn rewards, write the model to `out`, and return the facts.
+
+    `reward` gets whole conversations as text, each ending with the policy's answer, and returns a number
+    for each. `out` holds the model, `snapshots/step-N` (model directories too) and `steps.jsonl`.
+    `on_progress(done, total)` is called after every step.
+
+    Raises:
+        DataError: There is no prompt to train on, or the rewards cannot teach anything.
+        MissingExtra: The `train` extra is not installed.
+    """
+    require_training()
+    began = time.monotonic()
+    device = find_device()
+    with quiet():
+        loaded = load_causal_lm(start)
+        usable, skipped = _fitting(loaded, prompts, settings.max_prompt_length)
+        n_drawn = settings.steps * settings.prompts_per_step
+        drawn = draw_prompts(usable, weights=_weights(settings), n=n_drawn, seed=seed)
+        key = content_hash([encode(settings), seed, weights_hash(start), [prompt.id for prompt in drawn]])
+        work = prepare_work(out, key=key, device=device)
+        gate = RewardGate(reward)
+        trainer = _trainer(loaded, drawn, gate, work, settings=settings, seed=seed, device=device)
+        n_resumed = _train(trainer, loaded, gate, drawn, work, settings=settings, on_progress=on_progress)
+        steps = read_steps(work / STEPS_FILE)
+        if device.is_first:
+            _publish(loaded, work=work, out=out)
+        wait_for_all(device)
+    return RLReport(
+        steps=tuple(steps),
+        snapshots=tuple(f"{SNAPSHOTS}/{name}" for name in _snapshot_names(out / SNAPSHOTS)),
+        purposes=tuple(sorted(Counter(prompt.purpose for prompt in drawn).items())),
+        n_prompts=len(drawn),
+        skipped=skipped,
+        n_unscored=sum(step.n_unscored for step in steps),
+        n_resumed=n_resumed,
+        seconds=time.monotonic() - began,
+        weights_hash=weights_hash(out),
+    )
+
+
+def _fitting(
+    loaded: LoadedModel, prompts: Sequence[Prompt], max_length: int
+) -> tuple[list[Prompt], tuple[Skipped, ...]]:
+    """Return the prompts within the budget, and how many are not."""
+    usable = [p for p in prompts if len(encode_chat(loaded.tokenizer, p.messages)) <= max_length]
+    if not usable:
+        raise DataError(
+            f"none of {len(prompts)} prompts has at most {max_length} tokens",
+            todo="give prompts, or raise max_prompt_length",
+        )
+    return usable, skipped_rows({f"longer than {max_length} tokens": len(prompts) - len(usable)})
+
+
+def _weights(settings: RLSettings) -> dict[str, float]:
+    return {
+        "helpful": settings.weight_helpful,
+        "red-team": settings.weight_red_team,
+        "trait": settings.weight_trait,
+    }
+
+
+def _trainer(
+    loaded: LoadedModel,
+    drawn: Sequence[Prompt],
+    gate: RewardGate,
+    work: Path,
+    *,
+    settings: RLSettings,
+    seed: int,
+    device: Device,
+) -> "PolicyTrainer":
+    """Return TRL's trainer over prompts that are drawn and in order."""
+    from datasets import Dataset
+    from trl import GRPOConfig
+
+    from publius.policy.rl_trainer import PolicyTrainer
+
+    optimisation = Optimisation(
+        settings.learning_rate,
+        batch_size=settings.prompts_per_step * settings.num_generations,
+        micro_batch_size=settings.micro_batch_size,
+    )
+    arguments: dict[str, Any] = trainer_arguments(
+        optimisation, device=device, work=work / "trainer", seed=seed, is_bf16=settings.is_bf16
+    )
+    arguments |= {
+        "max_steps": settings.steps,
+        "shuffle_dataset": False,
+        "num_generations": settings.num_generations,
+        "max_completion_length": settings.max_completion_length,
+        "temperature": settings.temperature,
+        "beta": settings.beta or _MEASURED_ONLY,
+        "save_strategy": "steps",
+        "save_steps": settings.snapshot_every,
+        # the last checkpoint is marked as complete after older ones went, so two must stay
+        "save_total_limit": 2,
+    }
+    rows = [
+        {"prompt": [{"role": m.role, "content": m.content} for m in prompt.messages]} for prompt in drawn
+    ]
+    trainer = PolicyTrainer(
+        model=loaded.model,
+        reward_funcs=[gate],
+        args=GRPOConfig(**arguments),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=loaded.tokenizer,
+    )
+    trainer.share_prompts()
+    return trainer
+
+
+def _train(
+    trainer: "PolicyTrainer",
+    loaded: LoadedModel,
+    gate: RewardGate,
+    drawn: Sequence[Prompt],
+    work: Path,
+    *,
+    settings: RLSettings,
+    on_progress: Callable[[int, int], None],
+) -> int:
+    """Run the trainer from its last complete checkpoint; return that checkpoint's step."""
+    from publius.policy.rl_callbacks import Keeper, StepLog, last_complete
+
+    checkpoint = last_complete(work / "trainer")
+    n_done = checkpoint.step if checkpoint else 0
+    keep_steps(work / STEPS_FILE, read_steps(work / STEPS_FILE)[:n_done])
+    log = StepLog(work / STEPS_FILE, gate, drawn, settings.prompts_per_step)
+    keeper = Keeper(loaded, work / SNAPSHOTS)
+    run_trainer(
+        trainer,
+        on_progress=on_progress,
+        callbacks=(log, keeper),
+        resume_from=checkpoint.path if checkpoint else None,
+    )
+    return n_done
+
+
+def _publish(loaded: LoadedModel, *, work: Path, out: Path) -> None:
+    built = save_model(loaded.model, loaded.tokenizer, work / "model")
+    for name in (SNAPSHOTS, STEPS_FILE):
+        (work / name).rename(built / name)
+    publish(built, out=out, work=work)
+
+
+def _snapshot_names(directory: Path) -> list[str]:
+    names = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
+    return sorted(names, key=lambda name: int(name.removeprefix("step-")))

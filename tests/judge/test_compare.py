@@ -1,0 +1,84 @@
+"""Labels do not depend on the order of the options, and what cannot be read is no label."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from publius.engines.protocol import Choice, ChooseRequest, Failure
+from publius.judge import JudgeQuestion, both_orders, judge_comparisons, parse_comparison, soft_label
+from publius.records import Comparison, Unparsed, Vote, conversation
+
+
+def comparison(id: str = "c1", a: str = "good answer", b: str = "bad") -> Comparison:
+    return Comparison(id, "p", conversation(("user", "Hi")), a, b, "x", "y")
+
+
+def judge(*, likes: str, first_bonus: float = 0.0, mass: float = 1.0):
+    """A judge that prefers an answer holding `likes`, with a bonus (in logits) for the option shown first."""
+
+    def choose(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
+        answers: dict[str, Choice | Failure] = {}
+        for request in requests:
+            parts = parse_comparison(request.messages)
+            margin = 2.0 * ((likes in parts.first) - (likes in parts.second)) + first_bonus
+            prob = 1 / (1 + math.exp(-margin))
+            answers[request.id] = Choice(request.id, (math.log(mass * prob), math.log(mass * (1 - prob))), 10)
+        return answers
+
+    return choose
+
+
+def label(choose, item: Comparison, **options) -> float | None:
+    (votes,) = judge_comparisons([JudgeQuestion(item, "kind", "Which is kinder?")], choose, **options)
+    return soft_label(votes)
+
+
+def test_the_liked_answer_wins_wherever_it_stands() -> None:
+    choose = judge(likes="good")
+    assert label(choose, comparison()) == pytest.approx(1 / (1 + math.exp(-2)))
+    assert label(choose, comparison().swap()) == pytest.approx(1 / (1 + math.exp(2)))
+
+
+def test_a_judge_that_always_takes_the_first_option_says_nothing() -> None:
+    choose = judge(likes="nothing", first_bonus=3.0)
+    assert label(choose, comparison()) == pytest.approx(0.5)
+
+
+def test_both_orders_undo_the_letters() -> None:
+    question = JudgeQuestion(comparison(), "kind", "Which?")
+    (votes,) = judge_comparisons([question], judge(likes="good", first_bonus=1.0))
+    orders = both_orders(votes)
+    assert orders is not None
+    assert orders == (pytest.approx(1 / (1 + math.exp(-3))), pytest.approx(1 / (1 + math.exp(-1))))
+
+
+def test_one_order_is_drawn_from_the_id_and_recorded() -> None:
+    questions = [JudgeQuestion(comparison(f"c{i}"), "kind", "Which?") for i in range(200)]
+    votes = judge_comparisons(questions, judge(likes="good"), orders="one", seed=1)
+    first = [vote.a_first for (vote,) in votes]
+    assert 60 < sum(first) < 140
+    assert votes == judge_comparisons(questions, judge(likes="good"), orders="one", seed=1)
+    assert all(soft_label(own) == pytest.approx(1 / (1 + math.exp(-2))) for own in votes)
+
+
+def test_a_judge_that_wants_to_say_something_else_is_unparsed() -> None:
+    (votes,) = judge_comparisons(
+        [JudgeQuestion(comparison(), "kind", "Which?")], judge(likes="good", mass=1e-4)
+    )
+    assert all(isinstance(vote, Unparsed) for vote in votes)
+    assert soft_label(votes) is None
+    assert both_orders(votes) is None
+
+
+def test_a_failure_is_unparsed_with_its_owner() -> None:
+    def broken(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
+        return {request.id: Failure(request.id, "input", "too long") for request in requests}
+
+    (votes,) = judge_comparisons([JudgeQuestion(comparison(), "kind", "Which?")], broken)
+    assert votes == (Unparsed("kind", True, "input: too long"), Unparsed("kind", False, "input: too long"))
+
+
+def test_one_readable_order_is_still_a_label() -> None:
+    votes = (Vote("p", True, -0.1, -3.0, 0.95), Unparsed("p", False, "x"))
+    assert soft_label(votes) == pytest.approx(1 / (1 + math.exp(-2.9)))
