@@ -23,6 +23,7 @@ BAD_TOML: dict[str, tuple[str, int, str]] = {
     "key given twice": (GOOD + 'id = "again"\n', 6, "not valid TOML"),
     "huge number": (GOOD + f"weight = {'1' * 5000}\n", 1, "not a constitution"),
     "nested too deep": (HEAD + "title = " + "[" * 20_000, 1, "not a constitution"),
+    "a key of many parts": (HEAD + ONE + "a" + ".a" * 20_000 + " = 1\n", 6, "more than 150 full stops"),
     "unknown top-level key": ('name = "a"\n# note\ntitel = "x"\nversion = "1.0.0"\n' + ONE, 3, "'titel'"),
     "unknown table": (GOOD + "[extra]\nx = 1\n", 6, "'extra'"),
     "unknown key of a principle": (GOOD + 'critque = "Find it."\n', 6, "'critque'"),
@@ -231,6 +232,11 @@ def test_markdown_bullets_are_principles() -> None:
 def test_markdown_lines_point_at_the_bullets() -> None:
     lines = principle_lines(Source(MARKDOWN, "md", "my house.md"))
     assert list(lines.values()) == [8, 10, 14, 21, 23]
+
+
+def test_a_comment_that_never_ends_is_text() -> None:
+    constitution = parse(Source("- Be kind.\n\n<!-- open\n- Be fair.\n", "md", "rules.md"))
+    assert [principle.id for principle in constitution.principles] == ["be-kind", "be-fair"]
 
 
 def test_markdown_without_latin_letters_gets_numbered_ids() -> None:

@@ -1,6 +1,7 @@
-"""The preference model: loss, split, training, saving and scoring, on a tiny real model."""
+"""The preference model trained, saved, loaded and scored: a tiny real model."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,56 +9,153 @@ import pytest
 from publius.errors import DataError
 from publius.preference.config import PMSettings
 from publius.preference.pm import PMReport, train_preference_model
-from publius.preference.rows import pm_rows
 from publius.preference.score import PreferenceModel
 from publius.records import Comparison, Preference, conversation, split_of
+from publius.training.weights import load_causal_lm
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.tiny
 SETTINGS = PMSettings(epochs=2, learning_rate=3e-3, batch_size=4, micro_batch_size=2, max_length=128)
 
 
-def _preference(i: int, good: str, bad: str, *, prob_a: float | None = 1.0) -> Preference:
+def _preference(i: int, good: str, bad: str, *, prob_a: float = 1.0) -> Preference:
     messages = conversation(("user", f"Question {i}?"))
     comparison = Comparison(f"c{i}", f"p{i}", messages, good, bad, "a", "b")
-    return Preference(comparison, prob_a, "asked", "judge", None, ())
+    preference = Preference(comparison, prob_a, "asked" if i % 2 else "human", "judge", None, ())
+    return preference if i % 3 else preference.swap()
 
 
-def _kind_and_rude(n: int, *, prob_a: float = 1.0) -> list[Preference]:
-    return [_preference(i, f"Yes, good {i % 10}", f"No, bad {i % 7}", prob_a=prob_a) for i in range(n)]
+def _kind_and_rude(n: int) -> list[Preference]:
+    return [_preference(i, f"Yes, good {i % 10}", f"No, bad {i % 7}") for i in range(n)]
 
 
-def _train(start: Path, out: Path, data: list[Preference], settings: PMSettings = SETTINGS) -> PMReport:
+def _train(
+    start: Path, out: Path, data: list[Preference], *, settings: PMSettings = SETTINGS
+) -> PMReport:
     return train_preference_model(start, data, out, settings=settings, seed=1, on_progress=lambda *_: None)
 
 
-@pytest.mark.tiny
-def test_learns_saves_and_scores_alike(tiny_model_dir: Path, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    data = _kind_and_rude(48)
-    report = train_preference_model(
-        tiny_model_dir,
-        data,
-        tmp_path / "pm",
-        settings=SETTINGS,
-        seed=1,
-        on_progress=lambda done, total: seen.append((done, total)),
-    )
-    n_train = sum(split_of(item.comparison.prompt_id) == "train" for item in data)
+@pytest.fixture(scope="module")
+def trained(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PMReport]:
+    out = tmp_path_factory.mktemp("pm") / "pm"
+    return out, _train(tiny_model_dir, out, _kind_and_rude(48))
+
+
+def test_report(trained: tuple[Path, PMReport]) -> None:
+    out, report = trained
+    n_train = sum(split_of(f"p{i}") == "train" for i in range(48))
     assert report.training.n_rows == n_train
-    assert seen[-1] == (report.training.steps, math.ceil(n_train * 2 / 4))
+    assert report.training.steps == math.ceil(2 * n_train / 4) == len(report.training.losses)
+    assert report.training.losses[0].loss == pytest.approx(math.log(2), abs=1e-4)  # a head of zeros
     assert all(math.isfinite(point.loss) for point in report.training.losses)
-    assert report.training.losses[0].loss == pytest.approx(math.log(2), abs=1e-4)
     assert report.held_out is not None
     assert report.held_out.n == 48 - n_train
     assert report.held_out.accuracy is not None
+    assert report.held_out.accuracy.n == 48 - n_train
     assert report.held_out.accuracy.value > 0.9
-    assert not (tmp_path / "pm.work").exists()
+    assert {origin for origin, _ in report.held_out.accuracy_by_origin} == {"asked", "human"}
+    assert 0 <= report.held_out.brier < 0.25
+    assert report.scale.n == 2 * n_train
+    assert not out.with_name("pm.work").exists()
 
+
+def test_every_weight_moved_but_none_of_the_start(
+    trained: tuple[Path, PMReport], tiny_model_dir: Path
+) -> None:
+    pm, start = PreferenceModel.load(trained[0]), load_causal_lm(tiny_model_dir)
+    before = dict(start.model.base_model.named_parameters())
+    for name, after in pm.model.base_model.named_parameters():
+        assert not torch.equal(after, before[name]), name
+    assert pm.model.score.weight.abs().sum() > 0
+
+
+def test_loads_as_a_plain_classifier_with_the_same_rewards(trained: tuple[Path, PMReport]) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    plain = AutoModelForSequenceClassification.from_pretrained(trained[0])
+    tokenizer = AutoTokenizer.from_pretrained(trained[0])
+    turns = [{"role": "user", "content": "Question 3?"}, {"role": "assistant", "content": "Yes, good 3"}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False).removesuffix("\n")
+    with torch.no_grad():
+        expected = plain(**tokenizer([text], return_tensors="pt", add_special_tokens=False)).logits[0, 0]
+    asked = conversation(("user", "Question 3?"), ("assistant", "Yes, good 3"))
+    assert PreferenceModel.load(trained[0]).score([asked]) == pytest.approx([expected.item()], abs=1e-5)
+    assert plain.config.pad_token_id != tokenizer.eos_token_id
+
+
+def test_a_reward_does_not_depend_on_its_batch(trained: tuple[Path, PMReport]) -> None:
+    pm = PreferenceModel.load(trained[0])
+    asked = [
+        conversation(("user", f"Question {i}?"), ("assistant", answer))
+        for i in range(3)
+        for answer in ("Yes, good 3", "No, bad 1 and a good deal longer than the other one", "No")
+    ]
+    alone = [pm.score([one])[0] for one in asked]
+    apart = replace(pm, shares_prompts=False)
+    for batch_size in (1, 4, 64):
+        assert pm.score(asked, batch_size=batch_size) == pytest.approx(alone, abs=1e-5)
+        assert apart.score(asked, batch_size=batch_size) == pytest.approx(alone, abs=1e-5)
+    assert pm.score(asked[::-1]) == pytest.approx(alone[::-1], abs=1e-5)
+    assert pm.score([]) == []
+
+
+def test_too_long_is_refused_not_cut(trained: tuple[Path, PMReport]) -> None:
+    pm = PreferenceModel.load(trained[0])
+    long = conversation(("user", "Question?"), ("assistant", "good " * 600))
+    with pytest.raises(DataError, match="takes 512"):
+        pm.score([long])
+    with pytest.raises(DataError, match="assistant"):
+        pm.score([conversation(("user", "Question?"))])
+
+
+def test_soft_labels_settle_at_their_logit(tiny_model_dir: Path, tmp_path: Path) -> None:
+    train_id = next(i for i in range(9, 99) if split_of(f"p{i}") == "train" and i % 3)
+    data = [_preference(train_id, "Yes, good", "No, bad", prob_a=0.8)]
+    settings = replace(SETTINGS, epochs=150, learning_rate=1e-3, batch_size=1, micro_batch_size=1, is_bf16=False)
+    report = _train(tiny_model_dir, tmp_path / "pm", data, settings=settings)
     pm = PreferenceModel.load(tmp_path / "pm")
-    good = conversation(("user", "Question 3?"), ("assistant", "Yes, good 3"))
-    bad = conversation(("user", "Question 3?"), ("assistant", "No, bad 3"))
-    together = pm.score([good, bad, good])
-    assert together[0] > together[1]
-    assert together == pytest.approx(pm.score([good]) + pm.score([bad]) + pm.score([good]), abs=1e-4)
-    assert pm.scale is not None
-    assert pm.scale.n == 2 * n_train
+    asked = data[0].comparison.messages
+    good, bad = pm.score(
+        [(*asked, *conversation(("assistant", text))) for text in ("Yes, good", "No, bad")]
+    )
+    assert good - bad == pytest.approx(math.log(0.8 / 0.2), abs=0.02)
+    assert report.held_out is None
+
+
+def test_sharing_prompts_trains_the_same_model(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, epochs=1, is_bf16=False)
+    _train(tiny_model_dir, tmp_path / "shared", _kind_and_rude(12), settings=settings)
+    monkeypatch.setattr("publius.training.shared_prompt.can_share_prompts", lambda model: False)
+    _train(tiny_model_dir, tmp_path / "apart", _kind_and_rude(12), settings=settings)
+    pairs = zip(
+        PreferenceModel.load(tmp_path / "shared").model.parameters(),
+        PreferenceModel.load(tmp_path / "apart").model.parameters(),
+        strict=True,
+    )
+    # Adam turns rounding of near-zero gradients into whole steps, so weights agree to about one step
+    assert max((a - b).abs().max().item() for a, b in pairs) < 2 * settings.learning_rate
+
+
+def test_nothing_to_train_on(tiny_model_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no comparison to train on"):
+        _train(tiny_model_dir, tmp_path / "pm", [_preference(1, "same", "same")])
+    assert not (tmp_path / "pm").exists()
+
+
+def test_a_damaged_save_is_noticed(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from publius.errors import StoreError
+    from publius.training import weights
+
+    def save_without_head(model: torch.nn.Module, tokenizer: object, out: Path) -> Path:
+        with torch.no_grad():
+            model.score.weight.zero_()
+        return weights.save_model(model, tokenizer, out)
+
+    monkeypatch.setattr("publius.preference.pm.save_model", save_without_head)
+    with pytest.raises(StoreError, match="scores a probe"):
+        _train(tiny_model_dir, tmp_path / "pm", _kind_and_rude(12))
+    assert not (tmp_path / "pm").exists()

@@ -11,7 +11,7 @@ import click
 from publius.cli.text import printable
 from publius.constitution import load_constitution, shipped
 from publius.constitution.diff import ConstitutionDiff, diff
-from publius.constitution.lint import Finding, lint
+from publius.constitution.lint import CAUTION, Finding, lint
 from publius.constitution.load import parse, principle_lines, read_source
 from publius.constitution.show import show
 from publius.records import encode
@@ -43,7 +43,7 @@ def list_shipped(as_json: bool) -> None:
         click.echo(json.dumps(table, indent=2))
         return
     for row in rows:
-        click.echo(f"{row.name:<20}{row.version:<8}{len(row.principles):>3} principles  {row.title}")
+        click.echo(f"{row.name:<20}{row.version:<8}principles: {len(row.principles):<4}{row.title}")
 
 
 @constitution.command(
@@ -77,7 +77,7 @@ def lint_one(which: str, as_json: bool) -> None:
         for finding in findings:
             click.echo(printable(_finding_text(which, finding)))
         n_errors = sum(finding.severity == "error" for finding in findings)
-        click.echo(f"{len(findings)} findings, {n_errors} of them errors")
+        click.echo(f"findings: {len(findings)}, errors among them: {n_errors}. {CAUTION}")
     sys.exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 

@@ -37,7 +37,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     watchdog = threading.Timer(_PATIENCE_S, _leave, args=(code,))
     watchdog.daemon = True
     watchdog.start()
-    signal.signal(number, lambda *_: _leave(code))  # a second signal does not wait
+    signal.signal(number, _leave_at_once)  # a second signal does not wait
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(code)
@@ -46,3 +46,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _leave(code: int) -> None:
     os.write(2, b"\npublius: stopped: what was finished is kept; go on with the same command\n")
     os._exit(code)
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> None:
+    _leave(128 + number)

@@ -3,7 +3,7 @@
 | rule | severity | found when |
 |---|---|---|
 | empty, overlong | error, warning | no words; above 80 words (a form: 200) |
-| duplicate | error | the same id, or the same words but for filler |
+| duplicate | error | the same id, or the same words |
 | near-duplicate | warning | three quarters of the content words shared, same direction |
 | contradictory | error or warning | many words shared, opposite direction; or two opposite adjectives |
 | vague | warning | nothing is said but "good", "appropriate", "nice" … |
@@ -93,59 +93,75 @@ def _find_sizes(constitution: Constitution) -> Iterator[Finding]:
             text: str = getattr(principle, name)
             limit = _MAX_STATEMENT_WORDS if name == "statement" else _MAX_FORM_WORDS
             if (n := len(text.split())) > limit:
-                message = f"the {name} has {n} words; models weigh the first of them and lose the rest"
+                message = f"the {name} has {n} words; that is hard to follow and to check"
                 yield Finding("warning", "overlong", (principle.id,), message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A statement as the pair rules see it. `poles`: which ends of which antonyms it asks for, by a word."""
+
+    principle: Principle
+    words: tuple[str, ...]
+    about: frozenset[str]
+    direction: int
+    poles: dict[tuple[int, int], str]
+
+
 def _find_pairs(constitution: Constitution) -> Iterator[Finding]:
-    read = [(p, words.content(p.statement), words.words(p.statement)) for p in constitution.principles]
-    for (one, about_one, words_one), (two, about_two, words_two) in combinations(read, 2):
-        ids = (one.id, two.id)
-        if one.id == two.id or (words_one and words_one == words_two) or one.statement == two.statement:
-            yield Finding("error", "duplicate", ids, f"{one.id!r} and {two.id!r} say the same")
-        elif _can_meet(one, two):
-            yield from _compare(one, two, about_one=about_one, about_two=about_two)
+    for one, two in combinations(map(_read, constitution.principles), 2):
+        first, second = one.principle, two.principle
+        same_words = one.words == two.words if one.words else first.statement == second.statement
+        if first.id == second.id or same_words:
+            ids = (first.id, second.id)
+            yield Finding("error", "duplicate", ids, f"{first.id!r} and {second.id!r} say the same")
+        elif _can_meet(first, second):
+            yield from _compare(one, two)
 
 
-def _compare(
-    one: Principle, two: Principle, *, about_one: frozenset[str], about_two: frozenset[str]
-) -> Iterator[Finding]:
-    ids = (one.id, two.id)
-    shared = about_one & about_two
-    similarity = len(shared) / max(1, len(about_one | about_two))
-    cover = len(shared) / max(1, min(len(about_one), len(about_two)))
+def _read(principle: Principle) -> _Reading:
+    text = principle.statement
+    return _Reading(principle, words.words(text), words.content(text), words.direction(text), _poles(text))
+
+
+def _poles(text: str) -> dict[tuple[int, int], str]:
+    """Return the ends of antonyms that a text asks for; one that names both ends has balanced them."""
+    sequence = words.words(text)
+    asked = {word for index, word in enumerate(sequence) if not words.is_negated(sequence, index)}
+    found = {
+        (index, end): min(asked & pole)
+        for index, poles in enumerate(words.ANTONYMS)
+        for end, pole in enumerate(poles)
+        if asked & pole
+    }
+    return {(index, end): word for (index, end), word in found.items() if (index, 1 - end) not in found}
+
+
+def _compare(one: _Reading, two: _Reading) -> Iterator[Finding]:
+    ids = (one.principle.id, two.principle.id)
+    shared = one.about & two.about
+    similarity = len(shared) / max(1, len(one.about | two.about))
+    cover = len(shared) / max(1, min(len(one.about), len(two.about)))
     # Without a direction word a statement asks for its object: it stands against one that asks for less.
-    opposite = -1 in (directions := _directions(one, two)) and directions != (-1, -1)
+    opposite = (one.direction == -1) != (two.direction == -1)
     objects = ", ".join(sorted(shared))
+    clash = next(
+        (
+            (word, two.poles[index, 1 - end])
+            for (index, end), word in one.poles.items()
+            if (index, 1 - end) in two.poles
+        ),
+        None,
+    )
     if opposite and similarity >= _NEAR:
         yield Finding("error", "contradictory", ids, f"opposite demands on the same words: {objects}")
     elif opposite and cover >= _SAME_OBJECT and len(shared) >= _MIN_SHARED:
         yield Finding("warning", "contradictory", ids, f"perhaps opposite demands on: {objects}")
     elif not opposite and similarity >= _NEAR and len(shared) >= _MIN_SHARED:
         yield Finding("warning", "near-duplicate", ids, f"almost the same words: {objects}")
-    elif clash := _antonyms(one, two):
+    elif clash:
         message = f"“{clash[0]}” and “{clash[1]}” pull apart unless each says when it holds"
         yield Finding("warning", "contradictory", ids, message)
-
-
-def _directions(one: Principle, two: Principle) -> tuple[int, int]:
-    return words.direction(one.statement), words.direction(two.statement)
-
-
-def _antonyms(one: Principle, two: Principle) -> tuple[str, str] | None:
-    """Return a word of one and its opposite in the other; a statement that names both has balanced them."""
-    asked_one, asked_two = _asked_for(one), _asked_for(two)
-    for left, right in words.ANTONYMS:
-        for first, second in ((left, right), (right, left)):
-            here, there = asked_one & first, asked_two & second
-            if here and there and not asked_one & second and not asked_two & first:
-                return min(here), min(there)
-    return None
-
-
-def _asked_for(principle: Principle) -> set[str]:
-    sequence = words.words(principle.statement)
-    return {word for index, word in enumerate(sequence) if not words.is_negated(sequence, index)}
 
 
 def _can_meet(one: Principle, two: Principle) -> bool:

@@ -19,10 +19,8 @@ from publius.constitution.principle import Constitution, Principle, principle_fr
 from publius.errors import DataError
 
 UNVERSIONED = "0.0.0"
-_HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
-_RULE = re.compile(r"\s*([-*_])(\s*\1){2,}\s*$")
+_HEADING = re.compile(r" {0,3}#{1,6}\s+(.*)$")
 _BULLET = re.compile(r"(\s*)(?:[-*+]|\d{1,9}[.)])(?:\s+(.*))?$")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -82,19 +80,20 @@ def _read_page(text: str) -> _Page:
     page = _Page()
     open_bullet: _Bullet | None = None
     after_blank = False
-    visible = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text.replace("\r\n", "\n"))
+    visible = _hide_comments(text.replace("\r\n", "\n"))
     for number, line in enumerate(visible.expandtabs(4).split("\n"), 1):
         if not line.strip():
             after_blank = True
             continue
-        if _RULE.match(line):
+        if _is_rule(line):
             open_bullet = None
         elif heading := _HEADING.match(line):
             open_bullet = None
+            words = heading[1].strip().rstrip("#").rstrip()
             if not page.title and not page.bullets:
-                page.title = heading[2]
+                page.title = words
             else:
-                page.set_name = slug(heading[2])
+                page.set_name = slug(words)
         elif (bullet := _BULLET.match(line)) and not (
             open_bullet and len(bullet[1]) > open_bullet.indent + 1
         ):
@@ -107,6 +106,25 @@ def _read_page(text: str) -> _Page:
             page.prose.append(line.strip())
         after_blank = False
     return page
+
+
+def _is_rule(line: str) -> bool:
+    """Return whether the line is a horizontal rule such as `---` or `* * *`."""
+    marks = line.replace(" ", "")
+    return len(marks) >= 3 and marks[0] in "-*_" and marks.count(marks[0]) == len(marks)
+
+
+def _hide_comments(text: str) -> str:
+    """Return the text without HTML comments and with all its line ends.
+
+    A search, not a regular expression: that would take quadratic time on openings without an end.
+    """
+    shown: list[str] = []
+    position = 0
+    while (start := text.find("<!--", position)) >= 0 and (end := text.find("-->", start)) >= 0:
+        shown += [text[position:start], "\n" * text.count("\n", start, end)]
+        position = end + len("-->")
+    return "".join(shown) + text[position:]
 
 
 def _read_principle(bullet: _Bullet, id: str, *, where: str) -> Principle:

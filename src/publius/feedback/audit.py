@@ -107,7 +107,7 @@ def require_trust(audit: Audit) -> None:
 
 def _kind(item: Preference) -> str:
     # shipped audit ids read audit-KIND-NNN; other sets have one kind
-    parts = item.comparison.prompt_id.split("-")
+    parts = item.comparison.id.split("-")
     return parts[1] if len(parts) == 3 and parts[0] == "audit" else "all"
 
 

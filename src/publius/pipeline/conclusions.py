@@ -56,7 +56,8 @@ def _headline(elo: Sequence[Mapping[str, Any]], model: str, judge: str) -> str:
 def _change(row: Mapping[str, Any]) -> str:
     return (
         f"{row['axis'].capitalize()} of {row['model']} by {row['judge']}: {row['elo']:+.0f} Elo "
-        f"[{row['low']:+.0f}, {row['high']:+.0f}] against the start, {row['n_prompts']} prompts: {_verdict(row)}."
+        f"[{row['low']:+.0f}, {row['high']:+.0f}] against the start, {row['n_prompts']} prompts: "
+        f"{_verdict(row)}."
     )
 
 

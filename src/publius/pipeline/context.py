@@ -8,7 +8,7 @@ Paper: none.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from publius.constitution import Constitution, load_constitution
@@ -85,10 +85,11 @@ class RunContext:
     def model_path(self, name_or_path: str) -> Path:
         """Return where a model's weights lie, fetched first if need be."""
         if name_or_path not in self._paths:
-            self._paths[name_or_path] = fetch_model(
-                name_or_path,
-                on_progress=lambda done, total: self.on_progress(f"fetch {name_or_path}", done, total),
-            )
+
+            def show(done: int, total: int) -> None:
+                self.on_progress(f"fetch {name_or_path}", done, total)
+
+            self._paths[name_or_path] = fetch_model(name_or_path, on_progress=show)
         return self._paths[name_or_path]
 
     def engine(self, role: ModelRole, *, name: str | None = None) -> Engine:
@@ -97,9 +98,8 @@ class RunContext:
         key = (role.engine, str(path))
         if key not in self._engines:
             identity = ModelIdentity(name or role.model, weights_hash(path))
-            self._engines[key] = DeferredEngine(
-                identity, lambda: open_engine(EngineSpec(role.engine, str(path)))
-            )
+            spec = EngineSpec(role.engine, str(path))
+            self._engines[key] = DeferredEngine(identity, partial(open_engine, spec))
         return self._engines[key]
 
     def trained(self, name: str, path: Path) -> Engine:

@@ -15,7 +15,7 @@ from publius.feedback.stage import PREFERENCES
 from publius.pipeline.conclusions import conclude
 from publius.pipeline.context import RunContext
 from publius.pipeline.training_summary import summarise_pm, summarise_rl
-from publius.records import Answer, Preference, RevisionChain, decode
+from publius.records import ORIGINS, Answer, Preference, RevisionChain, decode
 from publius.report import (
     AuditSummary,
     EloTable,
@@ -169,11 +169,12 @@ def _labels(run: Run, figures: Mapping[str, Any]) -> LabelSummary:
     counts = [0] * _N_BINS
     for label in labels:
         counts[min(_N_BINS - 1, int(label * _N_BINS))] += 1
-    origins: dict[str, int] = {}
-    for item in preferences:
-        origins[item.origin] = origins.get(item.origin, 0) + 1
     return LabelSummary(
-        origins=tuple(OriginCount(origin, n) for origin, n in sorted(origins.items())),
+        origins=tuple(
+            OriginCount(origin, n)
+            for origin in ORIGINS
+            if (n := sum(item.origin == origin for item in preferences))
+        ),
         n_unread=figures["n_unlabelled"],
         histogram=tuple(
             HistogramBin(low, high, n) for low, high, n in zip(edges, edges[1:], counts, strict=False)

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from publius.errors import DataError
 from publius.policy.config import DPOSettings
@@ -23,7 +23,8 @@ from publius.training.weights import LoadedModel, load_causal_lm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from trl import DPOTrainer
+
+    from publius.policy.dpo_trainer import TokenisedDPOTrainer
 
 
 class DPORow(NamedTuple):
@@ -133,10 +134,10 @@ def _trainer(
     settings: DPOSettings,
     seed: int,
     device: Device,
-) -> "DPOTrainer":
+) -> "TokenisedDPOTrainer":
     """Return TRL's trainer over rows that are tokenised and in order."""
     from datasets import Dataset
-    from trl import DPOConfig
+    from trl.trainer.dpo_config import DPOConfig
 
     from publius.policy.dpo_trainer import TokenisedDPOTrainer
     from publius.training.answer_head import use_answer_head
@@ -158,5 +159,5 @@ def _trainer(
         processing_class=loaded.tokenizer,
     )
     for model in (trainer.model, trainer.ref_model):
-        use_answer_head(model)
+        use_answer_head(cast(Any, model))
     return trainer

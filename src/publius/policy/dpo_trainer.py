@@ -8,7 +8,7 @@ Paper: none.
 from typing import Any
 
 from datasets import Dataset
-from trl import DPOTrainer
+from trl.trainer.dpo_trainer import DPOTrainer
 
 
 class TokenisedDPOTrainer(DPOTrainer):

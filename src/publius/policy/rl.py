@@ -87,9 +87,8 @@ def train_rl(
         drawn = draw_prompts(usable, weights=_weights(settings), n=n_drawn, seed=seed)
         key = content_hash([encode(settings), seed, weights_hash(start), [prompt.id for prompt in drawn]])
         work = prepare_work(out, key=key, device=device)
-        gate = RewardGate(reward)
-        trainer = _trainer(loaded, drawn, gate, work, settings=settings, seed=seed, device=device)
-        n_resumed = _train(trainer, loaded, gate, drawn, work, settings=settings, on_progress=on_progress)
+        run = _Run(loaded, tuple(drawn), RewardGate(reward), work, settings, seed, device)
+        n_resumed = _train(run, on_progress=on_progress)
         steps = read_steps(work / STEPS_FILE)
         if device.is_first:
             _publish(loaded, work=work, out=out)
@@ -105,6 +104,19 @@ def train_rl(
         seconds=time.monotonic() - began,
         weights_hash=weights_hash(out),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Everything that one run is made of."""
+
+    loaded: LoadedModel
+    drawn: tuple[Prompt, ...]
+    gate: RewardGate
+    work: Path
+    settings: RLSettings
+    seed: int
+    device: Device
 
 
 def _fitting(
@@ -128,29 +140,25 @@ def _weights(settings: RLSettings) -> dict[str, float]:
     }
 
 
-def _trainer(
-    loaded: LoadedModel,
-    drawn: Sequence[Prompt],
-    gate: RewardGate,
-    work: Path,
-    *,
-    settings: RLSettings,
-    seed: int,
-    device: Device,
-) -> "PolicyTrainer":
+def _trainer(run: _Run) -> "PolicyTrainer":
     """Return TRL's trainer over prompts that are drawn and in order."""
     from datasets import Dataset
-    from trl import GRPOConfig
+    from trl.trainer.grpo_config import GRPOConfig
 
     from publius.policy.rl_trainer import PolicyTrainer
 
+    settings = run.settings
     optimisation = Optimisation(
         settings.learning_rate,
         batch_size=settings.prompts_per_step * settings.num_generations,
         micro_batch_size=settings.micro_batch_size,
     )
     arguments: dict[str, Any] = trainer_arguments(
-        optimisation, device=device, work=work / "trainer", seed=seed, is_bf16=settings.is_bf16
+        optimisation,
+        device=run.device,
+        work=run.work / "trainer",
+        seed=run.seed,
+        is_bf16=settings.is_bf16,
     )
     arguments |= {
         "max_steps": settings.steps,
@@ -165,41 +173,32 @@ def _trainer(
         "save_total_limit": 2,
     }
     rows = [
-        {"prompt": [{"role": m.role, "content": m.content} for m in prompt.messages]} for prompt in drawn
+        {"prompt": [{"role": m.role, "content": m.content} for m in prompt.messages]} for prompt in run.drawn
     ]
     trainer = PolicyTrainer(
-        model=loaded.model,
-        reward_funcs=[gate],
+        model=run.loaded.model,
+        reward_funcs=[run.gate],
         args=GRPOConfig(**arguments),
         train_dataset=Dataset.from_list(rows),
-        processing_class=loaded.tokenizer,
+        processing_class=run.loaded.tokenizer,
     )
     trainer.share_prompts()
     return trainer
 
 
-def _train(
-    trainer: "PolicyTrainer",
-    loaded: LoadedModel,
-    gate: RewardGate,
-    drawn: Sequence[Prompt],
-    work: Path,
-    *,
-    settings: RLSettings,
-    on_progress: Callable[[int, int], None],
-) -> int:
-    """Run the trainer from its last complete checkpoint; return that checkpoint's step."""
+def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
+    """Train from the last complete checkpoint; return its step, 0 if there is none."""
     from publius.policy.rl_callbacks import Keeper, StepLog, last_complete
 
-    checkpoint = last_complete(work / "trainer")
+    checkpoint = last_complete(run.work / "trainer")
     n_done = checkpoint.step if checkpoint else 0
-    keep_steps(work / STEPS_FILE, read_steps(work / STEPS_FILE)[:n_done])
-    log = StepLog(work / STEPS_FILE, gate, drawn, settings.prompts_per_step)
-    keeper = Keeper(loaded, work / SNAPSHOTS)
+    log_file = run.work / STEPS_FILE
+    keep_steps(log_file, read_steps(log_file)[:n_done])
+    log = StepLog(log_file, run.gate, run.drawn, run.settings.prompts_per_step)
     run_trainer(
-        trainer,
+        _trainer(run),
         on_progress=on_progress,
-        callbacks=(log, keeper),
+        callbacks=(log, Keeper(run.loaded, run.work / SNAPSHOTS)),
         resume_from=checkpoint.path if checkpoint else None,
     )
     return n_done

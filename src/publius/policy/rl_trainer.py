@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from publius.records import Message
 from publius.training.answer_head import TokenScores, score_siblings, use_answer_head

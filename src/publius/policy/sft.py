@@ -23,7 +23,7 @@ from publius.training.weights import LoadedModel, load_causal_lm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from trl import SFTTrainer
+    from trl.trainer.sft_trainer import SFTTrainer
 
 _IGNORED = -100  # the label of a token that the loss leaves out
 
@@ -120,7 +120,8 @@ def _trainer(
 ) -> "SFTTrainer":
     """Return TRL's trainer over rows that are tokenised and in order."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     from publius.training.answer_head import use_answer_head
 

@@ -170,7 +170,7 @@ def _trainer(
 ) -> "SoftLabelTrainer":
     """Return the trainer over rows that are tokenised and in order."""
     from datasets import Dataset
-    from trl import RewardConfig
+    from trl.trainer.reward_config import RewardConfig
 
     from publius.preference.model import use_shared_prompts
     from publius.preference.trainer import Collator, SoftLabelTrainer

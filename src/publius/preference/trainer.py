@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from trl import RewardTrainer
+from trl.trainer.reward_trainer import RewardTrainer
 
 from publius.preference.loss import soft_label_loss
 from publius.preference.model import collate

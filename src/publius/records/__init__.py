@@ -10,7 +10,9 @@ Paper: the words are those of Bai et al. 2022 (arXiv:2212.08073) and 2310.13798.
 from publius.records.answer import Answer
 from publius.records.codec import canonical_json, content_hash, decode, encode
 from publius.records.comparison import (
+    ORIGINS,
     Comparison,
+    Origin,
     Preference,
     Unparsed,
     Vote,
@@ -21,12 +23,14 @@ from publius.records.revision import Critique, Demonstration, Revision, Revision
 from publius.records.seeds import derive_seed
 
 __all__ = [
+    "ORIGINS",
     "Answer",
     "Comparison",
     "Conversation",
     "Critique",
     "Demonstration",
     "Message",
+    "Origin",
     "Preference",
     "Prompt",
     "Purpose",

@@ -8,9 +8,12 @@ probabilities of the options); arXiv:2310.13798, §2.2.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from publius.records.conversation import Conversation
+
+Origin: TypeAlias = Literal["asked", "construction", "human"]
+ORIGINS: tuple[Origin, ...] = ("asked", "construction", "human")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Preference:
 
     comparison: Comparison
     prob_a: float | None
-    origin: Literal["asked", "construction", "human"]
+    origin: Origin
     judge: str | None
     constitution_hash: str | None
     votes: tuple[Vote | Unparsed, ...]

@@ -67,13 +67,8 @@ def line_chart(frame: svg.Frame, series: Sequence[LineSeries], *, marker: Refere
     if marker is not None and plot.x.low <= marker.value <= plot.x.high:
         x = plot.x(marker.value)
         parts.append(svg.line((x, plot.y.start), (x, plot.y.end), role="reference"))
-        toward_left = x > frame.width / 2
-        place = x - 5 if toward_left else x + 5
-        parts.append(
-            svg.text(
-                place, plot.y.end + 10, marker.name, role="note", anchor="end" if toward_left else "start"
-            )
-        )
+        place, anchor = (x - 5, "end") if x > frame.width / 2 else (x + 5, "start")
+        parts.append(svg.text(place, plot.y.end + 10, marker.name, role="note", anchor=anchor))
     for _, run in runs:
         if any(half for _, _, half in run):
             edge = [(plot.x(x), plot.y(y + half)) for x, y, half in run]
@@ -81,12 +76,10 @@ def line_chart(frame: svg.Frame, series: Sequence[LineSeries], *, marker: Refere
             parts.append(svg.polyline(edge, role="band", closed=True))
     for index, run in runs:
         spots = [(plot.x(x), plot.y(y)) for x, y, _ in run]
-        lone = len(spots) == 1
-        parts.append(
-            svg.dot(*spots[0], role="dot", radius=2.5)
-            if lone
-            else svg.polyline(spots, role=f"series-{index + 1}")
-        )
+        if len(spots) == 1:
+            parts.append(svg.dot(*spots[0], role="dot", radius=2.5))
+        else:
+            parts.append(svg.polyline(spots, role=f"series-{index + 1}"))
     if len(series) > 1:
         parts.extend(_legend([one.name for one in series]))
     return svg.picture(frame, parts)
@@ -154,7 +147,7 @@ def dot_chart(
     limits = axis_limits(known)
     low, high = svg.padded([*limits, reference.value] if reference else limits)
     if unit == "share":
-        low, high = max(0.0, low), min(1.0, high)
+        low, high = max(low, min(0.0, limits[0])), min(high, max(1.0, limits[1]))
     top, row_height = 26.0, 56.0 if any(row.note for row in rows) else 41.0
     bottom = top + row_height * len(rows)
     scale = svg.Scale(low, high, INSET, frame.width - INSET)

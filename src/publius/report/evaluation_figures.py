@@ -44,7 +44,8 @@ def pareto_figure(chart: ParetoChart) -> Figure | None:
     return Figure(
         id="pareto",
         title="Helpfulness against harmlessness.",
-        caption=f"Each dot is a model, judged by {chart.judge} on {wide.n}. {bars(ends)} "
+        caption=f"Each dot is a model, judged by {chart.judge} on {wide.n}. "
+        f"{bars([one.helpful for one in drawn], [one.harmless for one in drawn])} "
         "Filled dots are beaten by no other model on both axes; the pale line joins them. "
         f"{WIN_RATE}" + (f" Not drawn, since not measured: {', '.join(missing)}." if missing else ""),
         panels=(Markup(charts.scatter(wide, drawn)),),
@@ -73,10 +74,10 @@ def measurement_figure(measurements: Sequence[Measurement]) -> Figure | None:
     ]
     if not panels:
         return None
-    there = known(value for one in measurements for value in _values_of(one))
+    by_axis = [known(_values_of(one)) for one in measurements]
     empty = [one.name for one in measurements if not known(_values_of(one))]
     sentences = [
-        f"{sample_size([one.n for one in there])}. {bars(there)} "
+        f"{sample_size([one.n for axis in by_axis for one in axis])}. {bars(*by_axis)} "
         "Changes are against the policy that training began from."
     ]
     sentences += [sentence(f"{one.name}: {one.note}") for one in measurements if one.note]
@@ -99,23 +100,24 @@ def measurement_figure(measurements: Sequence[Measurement]) -> Figure | None:
 
 
 def _elo_figure(index: int, tables: Sequence[EloTable]) -> Figure | None:
-    there = known(row.elo for table in tables for row in table.ratings.ratings)
+    by_axis = [known(row.elo for row in table.ratings.ratings) for table in tables]
+    there = [one for axis in by_axis for one in axis]
     if not there:
         return None
     panels = [
         _elo_panel(f"elo-{index}-{number}", table)
-        for number, table in enumerate(tables)
-        if known(row.elo for row in table.ratings.ratings)
+        for number, (table, axis) in enumerate(zip(tables, by_axis, strict=True))
+        if axis
     ]
     propped = [table.axis for table in tables if table.ratings.regularised]
     caption = (
         f"Judged by {tables[0].judge}, every pair in both orders; "
-        f"{sample_size([one.n for one in there], 'prompts')}. {bars(there)} {WIN_RATE}"
+        f"{sample_size([one.n for one in there], 'prompts')}. {bars(*by_axis)} {WIN_RATE}"
     )
     if propped:
         caption += (
             f" On {' and '.join(propped)} some model won or lost every time: of its interval only the end "
-            "towards the others means something. An arrow marks a bar that goes on beyond the chart."
+            "towards the others means something."
         )
     rows = [
         (table.axis, row.model, *cells(row.elo, "elo"), change(row.difference, "elo"), count(row.n_games))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from publius.report.charts import DotRow
+from publius.report.charts import DotRow, axis_limits
 from publius.report.data import Unit
 from publius.report.numbers import N_IS, count, in_words, interval, is_finite, measured
 from publius.stats.intervals import Estimate
@@ -48,14 +48,19 @@ def sample_size(ns: Iterable[int], noun: str = "") -> str:
     return f"{text} {noun}" if noun else text
 
 
-def bars(estimates: Sequence[Estimate]) -> str:
+def bars(*axes: Sequence[Estimate]) -> str:
     """Return what the bars mean, with the level that the estimates themselves carry.
+
+    Each argument is what one axis shows; where a bar is longer than its axis, the arrow is explained.
 
     >>> bars([Estimate(0.5, 0.4, 0.6, n=90, level=0.95)])
     'Bars are 95% intervals.'
     """
-    levels = sorted({one.level for one in estimates})
-    return f"Bars are {' and '.join(f'{level * 100:g}%' for level in levels)} intervals."
+    levels = sorted({one.level for estimates in axes for one in estimates})
+    text = f"Bars are {' and '.join(f'{level * 100:g}%' for level in levels)} intervals."
+    if any(_goes_beyond(estimates) for estimates in axes if estimates):
+        text += " An arrow marks one that goes on beyond the chart."
+    return text
 
 
 def cells(estimate: Estimate | None, unit: Unit) -> tuple[str, str, str]:
@@ -90,3 +95,8 @@ def sentence(text: str) -> str:
     ('less is better.', 'Why?')
     """
     return text if text.rstrip().endswith((".", "!", "?", "…")) else f"{text.rstrip()}."
+
+
+def _goes_beyond(estimates: Sequence[Estimate]) -> bool:
+    low, high = axis_limits(estimates)
+    return any(one.low < low or one.high > high for one in estimates)

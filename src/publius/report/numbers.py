@@ -129,7 +129,7 @@ def size(n_bytes: int | None) -> str:
 def _decimals(estimate: Estimate, unit: Unit) -> int:
     """Return how many decimals still mean something: the interval's half-width keeps one or two digits."""
     half = (estimate.high - estimate.low) / 2 * (100 if unit == "share" else 1)
-    if half <= 0:
+    if half < 1e-9:  # no width: every answer was alike
         return 0 if unit != "number" else 3
     return min(6, max(0, -math.floor(math.log10(half / 3))))
 

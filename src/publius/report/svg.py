@@ -252,5 +252,4 @@ def _label_boxes(x: float, y: float, width: float) -> list[Box]:
 
 
 def _decimals(value: float) -> int:
-    text_of = f"{value:.6f}".rstrip("0")
-    return len(text_of) - text_of.index(".") - 1
+    return len(f"{value:.9f}".rstrip("0").partition(".")[2])

@@ -55,10 +55,10 @@ def markup(text: str) -> Markup:
     Markup('&lt;b&gt;<span class="code-point">⟨U+001B⟩</span>')
     """
     parts = (
-        escape(piece) if shown else Markup('<span class="code-point">{}</span>').format(_code(piece))
+        escape(piece) if shown else f'<span class="code-point">{_code(piece)}</span>'
         for shown, piece in _pieces(text)
     )
-    return Markup("").join(parts)
+    return Markup("".join(parts))
 
 
 def folded(text: str, budget: int) -> Folded:

@@ -39,8 +39,8 @@ def audit_figure(audit: AuditSummary) -> Figure | None:
     return Figure(
         id="audit",
         title="Is the feedback model right?",
-        caption=f"Verdicts of {audit.judge} on comparisons whose better answer is known. "
-        f"{bars(there)} The dashed line is chance.",
+        caption=f"Verdicts of {audit.judge} on comparisons whose better answer is known; "
+        f"{frame.n}. {bars(there)} The dashed line is chance.",
         panels=(Markup(charts.dot_chart(frame, rows, unit="share", reference=Reference(0.5, "chance"))),),
         columns=("comparisons", "accuracy", "interval", "n"),
         rows=tuple((row.name, *cells(row.estimate, "share")) for row in rows),
@@ -73,7 +73,7 @@ def label_figure(labels: LabelSummary) -> Figure | None:
         half = Reference(0.5, "one half")
         panels.append(Markup(charts.dot_chart(frame, rows, unit="share", reference=half)))
         sentences.append(
-            f"By principle: the mean label under each. {bars(there)} The dashed line is one half."
+            f"By principle: the mean label under each, {frame.n}. {bars(there)} The dashed line is one half."
         )
         table += [(row.name, *cells(row.estimate, "share")) for row in rows]
     if not panels:

@@ -119,7 +119,7 @@ def _token_scores(logits_NV: Tensor, target_N: Tensor) -> TokenScores:
 def _spread(
     head: torch.nn.Module, hidden_BTH: Tensor, target_BT: Tensor, temperature: float
 ) -> "FusedCausalLMOutput":
-    """Return TRL's output record; `hidden_BTH[:, t]` predicts `target_BT[:, t]`, zero where that is ignored."""
+    """Return TRL's output record, zero where `target_BT` is ignored; `hidden_BTH[:, t]` predicts target t."""
     mask_BT = target_BT != _IGNORED
     target_N = target_BT[mask_BT]
     logits_NV = _logits(head, hidden_BTH[mask_BT], temperature)

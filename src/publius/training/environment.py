@@ -19,8 +19,7 @@ from publius.errors import MissingExtra, UsageError
 
 # (category, beginning of the message): warnings that TRL's own defaults cause and nobody can act on
 _KNOWN_WARNINGS: tuple[tuple[type[Warning], str], ...] = (
-    (FutureWarning, r"`?gradient_checkpointing"),
-    (FutureWarning, r"`?use_reentrant"),
+    (FutureWarning, r"`?(is_)?gradient_checkpointing"),
     (UserWarning, r"'pin_memory' argument is set as true but no accelerator"),
 )
 # TRL logs a whole prompt and answer at WARNING when a reward is missing; the rewards room counts those.

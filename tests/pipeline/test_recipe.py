@@ -1,0 +1,132 @@
+"""A recipe is checked before anything is spent; every mistake is named with file, line and a way out."""
+
+from pathlib import Path
+
+import pytest
+
+from publius.errors import DataError
+from publius.pipeline.recipe import limit_recipe, load_recipe, shipped_recipes
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_shipped_recipes_load() -> None:
+    assert {"demo", "full"} <= set(shipped_recipes())
+    for name in shipped_recipes():
+        assert load_recipe(name, environment={}).name == name
+
+
+def test_a_file_needs_only_what_it_changes(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, "seed = 7\n[revise]\nrounds = 1\n"), environment={})
+    assert (recipe.name, recipe.seed, recipe.revise.rounds, recipe.constitution) == (
+        "mine",
+        7,
+        1,
+        "harmlessness",
+    )
+
+
+def test_precedence_is_flag_then_environment_then_file_then_default(tmp_path: Path) -> None:
+    path = write(tmp_path, "seed = 1\n[revise]\nrounds = 1\ndraft_tokens = 1\n")
+    environment = {"PUBLIUS_SET_REVISE__ROUNDS": "2", "PUBLIUS_SET_SEED": "2", "OTHER": "x"}
+    recipe = load_recipe(path, settings=["seed=3"], environment=environment)
+    assert (recipe.seed, recipe.revise.rounds, recipe.revise.draft_tokens) == (3, 2, 1)
+    assert recipe.revise.critique_tokens == 64
+
+
+def test_settings_read_text_numbers_lists_and_nested_tables() -> None:
+    settings = [
+        "constitution=hhh",
+        "models.judge.model=some/path.gguf",
+        'stages=["revise"]',
+        "label.construction=0.7",
+    ]
+    recipe = load_recipe("demo", settings=settings, environment={})
+    assert recipe.constitution == "hhh"
+    assert recipe.models.judge.model == "some/path.gguf"
+    assert recipe.models.judge.engine == "openvino"
+    assert recipe.stages == ("revise",)
+    assert recipe.label.construction == 0.7
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what", "todo"),
+    [
+        ("seed = \n", "mine.toml:1", "not valid TOML", "correct"),
+        ("a = 1\nb = [1,\n", "mine.toml", "not valid TOML", "correct"),
+        ("sed = 1\n", "mine.toml:1", "unknown key 'sed'", "did you mean 'seed'"),
+        (
+            "seed = 1\n[revise]\nround = 2\n",
+            "mine.toml:3",
+            "unknown key 'revise.round'",
+            "did you mean 'rounds'",
+        ),
+        (
+            "[models.crtic]\nmodel = 'x'\n",
+            "mine.toml:1",
+            "unknown key 'models.crtic'",
+            "did you mean 'critic'",
+        ),
+        ("seed = 'one'\n", "mine.toml:1", "seed: expected a whole number", "correct"),
+        ("seed = 1.5\n", "mine.toml:1", "seed: expected a whole number", "correct"),
+        ("seed = true\n", "mine.toml:1", "seed: expected a whole number", "correct"),
+        ("stages = 'revise'\n", "mine.toml:1", "stages: expected a list", "correct"),
+        ("\n[revise]\nmode = 'critic'\n", "mine.toml:3", "revise.mode: expected one of", "correct"),
+        ("[revise]\nrounds = 0\n", "mine.toml:1", "rounds must be at least 1", "correct"),
+        ("[label]\nconstruction = 0.4\n", "mine.toml:1", "construction is in (0.5, 1]", "correct"),
+        ("[evaluate]\ntemperature = -1\n", "mine.toml:1", "temperature must not be negative", "correct"),
+        ("revise = 3\n", "mine.toml:1", "revise: expected the fields", "correct"),
+        ("rl_start = 'rl'\n", "mine.toml:1", "rl_start: expected one of", "correct"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(
+    tmp_path: Path, text: str, where: str, what: str, todo: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        load_recipe(write(tmp_path, text), environment={})
+    assert where in (caught.value.where or "")
+    assert what in caught.value.what
+    assert todo in (caught.value.todo or "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ("seed", "a setting reads key=value"),
+        ("=3", "a setting reads key=value"),
+        ("sead=3", "unknown key 'sead'"),
+        ("revise.roundz=3", "unknown key 'revise.roundz'"),
+        ("seed.deep=3", "unknown key 'seed.deep'"),
+        ("revise.rounds=many", "revise.rounds: expected a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, what: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load_recipe("demo", settings=[setting], environment={})
+    assert what in caught.value.what
+
+
+def test_a_missing_recipe_names_the_shipped_ones() -> None:
+    with pytest.raises(DataError, match="no recipe there") as caught:
+        load_recipe("dmo", environment={})
+    assert "did you mean 'demo'" in (caught.value.todo or "")
+
+
+def test_binary_and_oversized_recipes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"name = '\xff\xfe'")
+    with pytest.raises(DataError, match="UTF-8"):
+        load_recipe(str(path), environment={})
+    path.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(DataError, match="1 MiB"):
+        load_recipe(str(path), environment={})
+
+
+def test_a_limit_bounds_every_stage_and_never_raises_a_number() -> None:
+    recipe = limit_recipe(load_recipe("demo", environment={}), 5)
+    assert (recipe.revise.n_red_team, recipe.label.n_helpful, recipe.evaluate.n_red_team) == (5, 5, 5)
+    assert limit_recipe(recipe, 50).revise.n_red_team == 5

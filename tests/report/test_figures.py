@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+from publius.report import ReportData
+from publius.report.evaluation_figures import elo_figures, measurement_figure, pareto_figure
+from publius.report.figure import bars
+from publius.report.training_figures import rl_figure
+from publius.stats.intervals import Estimate
+
+
+def test_each_judge_has_its_own_figure(report: ReportData) -> None:
+    twice = (*report.elo, *(replace(table, judge="another") for table in report.elo))
+    first, second = elo_figures(twice)
+    assert len(first.panels) == len(second.panels) == 2
+    assert "another" in second.caption
+    assert first.id != second.id
+    assert len(first.rows) == 2 * len(report.elo[0].ratings.ratings)
+
+
+def test_a_point_without_an_interval_is_named_and_not_drawn(report: ReportData) -> None:
+    assert report.pareto
+    one, *others = report.pareto.points
+    boundless = replace(one, harmless=replace(one.harmless, high=float("inf")))
+    figure = pareto_figure(replace(report.pareto, points=(boundless, *others)))
+    assert figure
+    assert f"Not drawn, since not measured: {one.model}." in figure.caption
+    assert figure.rows[0][4:] == ("not measured", "not measured", "none")
+    assert pareto_figure(replace(report.pareto, points=(boundless,))) is None
+
+
+def test_a_change_stands_beside_its_level(report: ReportData) -> None:
+    figure = measurement_figure(report.measurements)
+    assert figure
+    assert "change +11 points (+4 to +18)" in figure.panels[0]
+    assert ("Evasive openings", "start", "6%", "3 to 13", "96", "none") in figure.rows
+    assert "Not measured: Over-refusal." in figure.caption
+
+
+def test_an_arrow_is_explained_only_where_there_is_one() -> None:
+    short = [Estimate(v, v - 10, v + 10, n=9, level=0.9) for v in (0.0, 20.0, 40.0)]
+    assert bars(short) == "Bars are 90% intervals."
+    assert "arrow" in bars(short, [*short, Estimate(60, 30, 5000, n=9, level=0.9)])
+
+
+def test_curves_that_were_not_logged_are_named(report: ReportData) -> None:
+    assert report.rl
+    steps = tuple(replace(step, kl=None, held_out_reward=None) for step in report.rl.steps)
+    figure = rl_figure(replace(report.rl, steps=steps))
+    assert figure
+    assert len(figure.panels) == 2
+    assert "Not measured: KL to the start (nats)." in figure.caption
+    assert figure.rows[0][3:5] == ("not measured", "not measured")
