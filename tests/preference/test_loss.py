@@ -21,7 +21,9 @@ def test_hard_label_is_the_usual_loss() -> None:
 
 def test_swapping_answers_and_label_changes_nothing() -> None:
     a_B, b_B, p_B = torch.tensor([0.3, -2.0]), torch.tensor([1.1, 0.4]), torch.tensor([0.9, 0.25])
-    assert soft_label_loss(a_B, b_B, p_B).tolist() == pytest.approx(soft_label_loss(b_B, a_B, 1 - p_B).tolist())
+    assert soft_label_loss(a_B, b_B, p_B).tolist() == pytest.approx(
+        soft_label_loss(b_B, a_B, 1 - p_B).tolist()
+    )
 
 
 def test_even_label_at_equal_rewards_pulls_nowhere() -> None:

@@ -29,9 +29,7 @@ def _kind_and_rude(n: int) -> list[Preference]:
     return [_preference(i, f"Yes, good {i % 10}", f"No, bad {i % 7}") for i in range(n)]
 
 
-def _train(
-    start: Path, out: Path, data: list[Preference], *, settings: PMSettings = SETTINGS
-) -> PMReport:
+def _train(start: Path, out: Path, data: list[Preference], *, settings: PMSettings = SETTINGS) -> PMReport:
     return train_preference_model(start, data, out, settings=settings, seed=1, on_progress=lambda *_: None)
 
 
@@ -111,13 +109,13 @@ def test_too_long_is_refused_not_cut(trained: tuple[Path, PMReport]) -> None:
 def test_soft_labels_settle_at_their_logit(tiny_model_dir: Path, tmp_path: Path) -> None:
     train_id = next(i for i in range(9, 99) if split_of(f"p{i}") == "train" and i % 3)
     data = [_preference(train_id, "Yes, good", "No, bad", prob_a=0.8)]
-    settings = replace(SETTINGS, epochs=150, learning_rate=1e-3, batch_size=1, micro_batch_size=1, is_bf16=False)
+    settings = replace(
+        SETTINGS, epochs=150, learning_rate=1e-3, batch_size=1, micro_batch_size=1, is_bf16=False
+    )
     report = _train(tiny_model_dir, tmp_path / "pm", data, settings=settings)
     pm = PreferenceModel.load(tmp_path / "pm")
     asked = data[0].comparison.messages
-    good, bad = pm.score(
-        [(*asked, *conversation(("assistant", text))) for text in ("Yes, good", "No, bad")]
-    )
+    good, bad = pm.score([(*asked, *conversation(("assistant", text))) for text in ("Yes, good", "No, bad")])
     assert good - bad == pytest.approx(math.log(0.8 / 0.2), abs=0.02)
     assert report.held_out is None
 
@@ -125,17 +123,13 @@ def test_soft_labels_settle_at_their_logit(tiny_model_dir: Path, tmp_path: Path)
 def test_sharing_prompts_trains_the_same_model(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(SETTINGS, epochs=1, is_bf16=False)
-    _train(tiny_model_dir, tmp_path / "shared", _kind_and_rude(12), settings=settings)
+    settings = replace(SETTINGS, is_bf16=False)
+    shared = _train(tiny_model_dir, tmp_path / "shared", _kind_and_rude(24), settings=settings)
     monkeypatch.setattr("publius.training.shared_prompt.can_share_prompts", lambda model: False)
-    _train(tiny_model_dir, tmp_path / "apart", _kind_and_rude(12), settings=settings)
-    pairs = zip(
-        PreferenceModel.load(tmp_path / "shared").model.parameters(),
-        PreferenceModel.load(tmp_path / "apart").model.parameters(),
-        strict=True,
-    )
-    # Adam turns rounding of near-zero gradients into whole steps, so weights agree to about one step
-    assert max((a - b).abs().max().item() for a, b in pairs) < 2 * settings.learning_rate
+    apart = _train(tiny_model_dir, tmp_path / "apart", _kind_and_rude(24), settings=settings)
+    curves = [[point.loss for point in report.training.losses] for report in (shared, apart)]
+    assert curves[0][1] < curves[0][0]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
 
 
 def test_nothing_to_train_on(tiny_model_dir: Path, tmp_path: Path) -> None:

@@ -14,9 +14,7 @@ pytestmark = pytest.mark.tiny
 
 def _preference(prompt_id: str, a: str, b: str, prob_a: float | None = 0.8) -> Preference:
     messages = conversation(("user", f"Question {prompt_id}?"))
-    return Preference(
-        Comparison("c", prompt_id, messages, a, b, "x", "y"), prob_a, "asked", "j", None, ()
-    )
+    return Preference(Comparison("c", prompt_id, messages, a, b, "x", "y"), prob_a, "asked", "j", None, ())
 
 
 def test_what_cannot_be_trained_on_is_counted(tiny_model_dir: Path) -> None:

@@ -125,6 +125,8 @@ def test_hostile_text_in_every_field_stays_text(report: ReportData, page: Page) 
     evil = Page(html)
     assert {tag for tag, _ in evil.elements} <= TAGS
     assert not {name for _, attrs in evil.elements for name in attrs} & {"src", "onerror"}
+    (title,) = re.findall("<title>(.*): report of a run</title>", html)
+    assert "<" not in title
     assert "\u202e" not in html
     assert "\x1b" not in html
     assert "⟨U+202E⟩" in html
@@ -240,6 +242,12 @@ def test_a_long_training_is_thinned_and_said_so(report: ReportData) -> None:
 def test_blank_lines_of_an_answer_survive(report: ReportData) -> None:
     sample = replace(report.samples[0], messages=conversation(("user", "one\n\n\ntwo")))
     assert "one\n\n\ntwo" in render_report(replace(report, samples=(sample,)))
+
+
+def test_an_empty_answer_is_said_to_be_empty(report: ReportData) -> None:
+    (first, *_) = report.samples
+    sample = replace(first, answers=tuple(replace(answer, text="") for answer in first.answers))
+    assert render_report(replace(report, samples=(sample,))).count("(empty)") == len(first.answers)
 
 
 def test_a_hundred_examples_stay_small(report: ReportData) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from publius.records import conversation
-from publius.revise.prompts import clean_text, critique_messages, direct_messages, shipped_exemplars
+from publius.revise.prompts import clean_text, critique_messages, revision_messages, shipped_exemplars
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,20 @@ def test_a_draft_cannot_pose_as_the_request() -> None:
 
 def test_exemplars_stand_before_the_question_as_finished_turns() -> None:
     exemplars = shipped_exemplars()
-    messages = critique_messages(
-        conversation(("user", "Hi")), "Hello", "What is wrong?", exemplars=exemplars[:2]
+    messages = critique_messages(conversation(("user", "Hi")), "Hello", "Wrong?", exemplars=exemplars[:2])
+    assert [turn.role for turn in messages] == ["system", *["user", "assistant"] * 2, "user"]
+    revision = revision_messages(
+        conversation(("user", "Hi")), "Rewrite it.", answer="Hello", critique="Cold.", exemplars=exemplars[:2]
     )
-    roles = [turn.role for turn in messages]
-    assert roles == ["system", *["user", "assistant"] * 4, "user"]
-    direct = direct_messages(conversation(("user", "Hi")), "Hello", "Rewrite it.", exemplars=exemplars[:2])
-    assert [turn.role for turn in direct] == ["system", *["user", "assistant"] * 2, "user"]
+    assert [turn.role for turn in revision] == ["system", *["user", "assistant"] * 2, "user"]
+    assert revision[-1].content == "Hi"
+
+
+def test_instructions_of_the_conversation_are_quoted_and_turns_stay_turns() -> None:
+    messages = conversation(("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c"))
+    revision = revision_messages(messages, "Rewrite.", answer=None, critique="Cold.", exemplars=())
+    assert [turn.role for turn in revision] == ["system", "user", "assistant", "user"]
+    assert "> Be brief." in revision[0].content
 
 
 def test_one_exemplar_keeps_a_good_answer_word_for_word() -> None:

@@ -20,6 +20,7 @@ class EvaluateConfig:
     n_helpful: int = 64
     answer_tokens: int = 96
     temperature: float = 1.0
+    top_p: float = 1.0
     orders: Literal["both", "one"] = "both"
     n_resamples: int = 1000
 

@@ -81,7 +81,7 @@ def run_evaluate(
 def _answers(
     store: StageStore, config: EvaluateConfig, *, prompts: Sequence[Prompt], policies: Mapping[str, Engine]
 ) -> tuple[tuple[Answer, ...], int]:
-    sampling = Sampling(config.answer_tokens, temperature=config.temperature)
+    sampling = Sampling(config.answer_tokens, temperature=config.temperature, top_p=config.top_p)
     answers: list[Answer] = []
     n_failed = 0
     for name, engine in policies.items():

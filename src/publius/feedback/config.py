@@ -26,6 +26,7 @@ class LabelConfig:
     n_helpful: int = 64
     answer_tokens: int = 96
     temperature: float = 1.0
+    top_p: float = 1.0
     principles: Literal["one", "mean"] = "one"
     orders: Literal["both", "one"] = "both"
     construction: float = 0.9

@@ -50,7 +50,7 @@ def run_label(
     samples = sample_answers(
         prompts,
         store.ask(policy, "sample").generate,
-        sampling=Sampling(config.answer_tokens, temperature=config.temperature),
+        sampling=Sampling(config.answer_tokens, temperature=config.temperature, top_p=config.top_p),
         seed=store.seed,
         n_samples=2,
     )

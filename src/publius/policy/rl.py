@@ -19,7 +19,7 @@ from publius.policy.config import RLSettings
 from publius.policy.mix import draw_prompts
 from publius.policy.reward_gate import Reward, RewardGate
 from publius.policy.rl_log import RLStep, keep_steps, read_steps
-from publius.records import Prompt, content_hash, encode
+from publius.records import Message, Prompt, content_hash, encode
 from publius.training.arguments import Optimisation, trainer_arguments
 from publius.training.chat import encode_chat
 from publius.training.environment import Device, find_device, quiet, require_training
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STEPS_FILE = "steps.jsonl"
 SNAPSHOTS = "snapshots"
+_RESULT = "result"  # the directory in which log, snapshots and at last the model come together
 # TRL measures the KL only where it is penalised. With a factor this small its gradient is lost in the
 # rounding of any other, and Adam's ε swallows it where there is no other.
 _MEASURED_ONLY = 1e-30
@@ -71,7 +72,8 @@ def train_rl(
 
     `reward` gets whole conversations as text, each ending with the policy's answer, and returns a number
     for each. `out` holds the model, `snapshots/step-N` (model directories too) and `steps.jsonl`.
-    `on_progress(done, total)` is called after every step.
+    `on_progress(done, total)` is called after every step. A run that was killed goes on only if start,
+    prompts, settings and seed are the same and the reward function gives a probe the same rewards.
 
     Raises:
         DataError: There is no prompt to train on, or the rewards cannot teach anything.
@@ -85,11 +87,13 @@ def train_rl(
         usable, skipped = _fitting(loaded, prompts, settings.max_prompt_length)
         n_drawn = settings.steps * settings.prompts_per_step
         drawn = draw_prompts(usable, weights=_weights(settings), n=n_drawn, seed=seed)
-        key = content_hash([encode(settings), seed, weights_hash(start), [prompt.id for prompt in drawn]])
+        fingerprint = _fingerprint(reward, drawn[0])
+        ids = [prompt.id for prompt in drawn]
+        key = content_hash([encode(settings), seed, weights_hash(start), ids, fingerprint])
         work = prepare_work(out, key=key, device=device)
         run = _Run(loaded, tuple(drawn), RewardGate(reward), work, settings, seed, device)
         n_resumed = _train(run, on_progress=on_progress)
-        steps = read_steps(work / STEPS_FILE)
+        steps = read_steps(work / _RESULT / STEPS_FILE)
         if device.is_first:
             _publish(loaded, work=work, out=out)
         wait_for_all(device)
@@ -190,25 +194,39 @@ def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
     """Train from the last complete checkpoint; return its step, 0 if there is none."""
     from publius.policy.rl_callbacks import Keeper, StepLog, last_complete
 
-    checkpoint = last_complete(run.work / "trainer")
+    result = run.work / _RESULT
+    result.mkdir(exist_ok=True)
+    log_file = result / STEPS_FILE
+    steps = read_steps(log_file)
+    checkpoint = last_complete(run.work / "trainer", at_most=len(steps))
     n_done = checkpoint.step if checkpoint else 0
-    log_file = run.work / STEPS_FILE
-    keep_steps(log_file, read_steps(log_file)[:n_done])
+    keep_steps(log_file, steps[:n_done])
     log = StepLog(log_file, run.gate, run.drawn, run.settings.prompts_per_step)
     run_trainer(
         _trainer(run),
         on_progress=on_progress,
-        callbacks=(log, Keeper(run.loaded, run.work / SNAPSHOTS)),
+        callbacks=(log, Keeper(run.loaded, result / SNAPSHOTS)),
         resume_from=checkpoint.path if checkpoint else None,
     )
     return n_done
 
 
 def _publish(loaded: LoadedModel, *, work: Path, out: Path) -> None:
+    """Put the model's files beside the log and the snapshots, and all of it in place.
+
+    Killed in the middle, it does the same again.
+    """
     built = save_model(loaded.model, loaded.tokenizer, work / "model")
-    for name in (SNAPSHOTS, STEPS_FILE):
-        (work / name).rename(built / name)
-    publish(built, out=out, work=work)
+    for file in built.iterdir():
+        file.replace(work / _RESULT / file.name)
+    publish(work / _RESULT, out=out, work=work)
+
+
+def _fingerprint(reward: Reward, prompt: Prompt) -> list[str]:
+    """Return the rewards of two short answers, so that another reward function is noticed."""
+    answers = (Message("assistant", "Yes."), Message("assistant", "I cannot help with that."))
+    rewards = reward([(*prompt.messages, answer) for answer in answers])
+    return [f"{float(value):.3g}" for value in rewards]
 
 
 def _snapshot_names(directory: Path) -> list[str]:

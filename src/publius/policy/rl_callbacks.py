@@ -29,12 +29,16 @@ class Checkpoint(NamedTuple):
     step: int
 
 
-def last_complete(directory: Path) -> Checkpoint | None:
-    """Return the newest checkpoint that was written to its end, and remove those that were not."""
+def last_complete(directory: Path, *, at_most: int) -> Checkpoint | None:
+    """Return the newest checkpoint that was written to its end, not after step `at_most`.
+
+    The others are removed, so that they can be written again.
+    """
     found: list[Checkpoint] = []
     for path in sorted(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
-        if (path / _MARK).exists():
-            found.append(Checkpoint(path, int(path.name.rsplit("-", 1)[1])))
+        checkpoint = Checkpoint(path, int(path.name.rsplit("-", 1)[1]))
+        if (path / _MARK).exists() and checkpoint.step <= at_most:
+            found.append(checkpoint)
         else:
             shutil.rmtree(path)
     return max(found, key=lambda checkpoint: checkpoint.step, default=None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from publius.policy.rollout import Sampler, sampler_of
 from publius.records import Message
 from publius.training.answer_head import TokenScores, score_siblings, use_answer_head
 from publius.training.chat import encode_chat
@@ -20,21 +21,36 @@ class PolicyTrainer(GRPOTrainer):
     """A `GRPOTrainer` to which control strings in prompts are text.
 
     Call `share_prompts` once it is built: log-probabilities are then computed over rows of siblings where
-    model and device allow it (4 answers of 48 tokens to a prompt of 60: 58 % of the tokens).
+    model and device allow it (4 answers of 48 tokens to a prompt of 60: 58 % of the tokens), and answers
+    are sampled from a copy of the policy.
     """
 
     _shares = False
+    _sampler: Sampler | None = None
 
     def share_prompts(self) -> None:
         """Put the lean head on the policy and on its reference, and share prompts if both can."""
         models = [cast(Any, model) for model in (self.model, self.ref_model) if model is not None]
+        sampler = sampler_of(models[0], is_bf16=bool(self.args.bf16), pad_id=self._pad_id)
         has_heads = [use_answer_head(model, temperature=self.temperature) for model in models]
         self._shares = all(has_heads) and all(can_share_prompts(model) for model in models)
+        self._sampler = sampler if self._shares else None
+
+    @property
+    def _pad_id(self) -> int:
+        return cast(int, self._tokenizer.pad_token_id)
 
     def _tokenize_prompts(self, prompts: Sequence[Sequence[Mapping[str, str]]]) -> Any:
         messages = [[Message(cast(Any, m["role"]), m["content"]) for m in prompt] for prompt in prompts]
         tokenizer = cast(Any, self.processing_class)
         return [encode_chat(tokenizer, conversation) for conversation in messages], None, {}
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> Any:
+        if self._sampler is None:
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        self._sampler.refresh(cast(torch.nn.Module, self.accelerator.unwrap_model(self.model)))
+        end_ids = cast("list[int]", self.eos_token_ids)
+        return self._sampler.sample(prompt_ids, generation=self.generation_config, end_ids=end_ids), None
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -61,7 +77,7 @@ class PolicyTrainer(GRPOTrainer):
         groups = _group(input_ids, attention_mask, logits_to_keep)
         for rows, places in _chunks(groups, batch_size or len(input_ids)):
             with self.accelerator.autocast():
-                scores = score_siblings(model, rows, pad_id=cast(int, self._tokenizer.pad_token_id))
+                scores = score_siblings(model, rows, pad_id=self._pad_id)
             mask_BC = torch.zeros_like(logprob_BC, dtype=torch.bool)
             lengths = [len(answer) for row in rows for answer in row.answers]
             for place, length in zip(places, lengths, strict=True):
@@ -76,13 +92,19 @@ class PolicyTrainer(GRPOTrainer):
 def _group(
     input_ids_BT: Tensor, mask_BT: Tensor, n_answer_tokens: int
 ) -> dict[tuple[int, ...], list[tuple[int, list[int]]]]:
-    """Return, for every prompt, the places in the batch of its answers and their tokens."""
+    """Return, for every prompt, the places in the batch of its answers and their tokens.
+
+    Prompts and answers are sorted: the policy and its reference then compute the same rows, and before
+    the first step their log-probabilities are equal to the last bit, so that the KL is exactly 0.
+    """
     groups: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
     for place, (ids_T, mask_T) in enumerate(zip(input_ids_BT, mask_BT.bool(), strict=True)):
         prompt_ids: list[int] = ids_T[:-n_answer_tokens][mask_T[:-n_answer_tokens]].tolist()
         answer_ids: list[int] = ids_T[-n_answer_tokens:][mask_T[-n_answer_tokens:]].tolist()
         groups.setdefault(tuple(prompt_ids), []).append((place, answer_ids))
-    return groups
+    return {
+        prompt_ids: sorted(groups[prompt_ids], key=lambda member: member[1]) for prompt_ids in sorted(groups)
+    }
 
 
 def _chunks(

@@ -33,7 +33,8 @@ def build_pm(loaded: LoadedModel) -> "PreTrainedModel":
         DataError: The architecture has no sequence-classification form.
     """
     source = cast(Any, loaded.model)
-    config = type(source.config).from_dict({**source.config.to_dict(), "num_labels": 1})
+    labels = {"num_labels": 1, "id2label": {0: "reward"}, "label2id": {"reward": 0}}
+    config = type(source.config).from_dict({**source.config.to_dict(), **labels})
     config.get_text_config().pad_token_id = loaded.tokenizer.pad_token_id
     try:
         pm = cast(Any, AutoModelForSequenceClassification.from_config(config, dtype=source.dtype))

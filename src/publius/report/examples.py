@@ -87,7 +87,7 @@ class Answers(NamedTuple):
 def chain_views(chains: Sequence[RevisionChain], *, statements: Mapping[str, str], budget: int) -> Chains:
     """Return the first chains whose HTML text stays within `budget` characters together.
 
-    `statements` gives the text of a principle by its id. A chain that would take an eighth of the
+    `statements` gives the text of a principle by its id. A chain that would take a quarter of the
     budget alone is passed over.
     """
     shown: list[ChainView] = []
@@ -95,7 +95,7 @@ def chain_views(chains: Sequence[RevisionChain], *, statements: Mapping[str, str
     for chain in chains:
         view = _chain_view(chain, statements)
         size = _chain_size(view)
-        if size > budget // 8:
+        if size > budget // 4:
             continue
         if used + size > budget:
             break
@@ -112,7 +112,7 @@ def answer_views(samples: Sequence[SampleAnswers], *, budget: int) -> Answers:
         texts = tuple((answer.policy, folded(answer.text, ANSWER_BUDGET // 2)) for answer in sample.answers)
         view = AnswersView(sample.prompt_id, _turns(sample.messages), texts)
         size = sum(turn.text.size for turn in view.turns) + sum(text.size for _, text in texts)
-        if size > budget // 8:
+        if size > budget // 4:
             continue
         if used + size > budget:
             break

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from publius.report import evaluation_figures, numbers, training_figures
 from publius.report.data import ReportData, StageSummary
 from publius.report.examples import answer_views, chain_views
-from publius.report.text import markup
+from publius.report.text import markup, visible
 
 CHAINS_BUDGET = 900_000
 ANSWERS_BUDGET = 300_000
@@ -71,6 +71,7 @@ def _environment() -> Environment:
         "in_words": numbers.in_words,
         "duration": numbers.duration,
         "size": numbers.size,
+        "visible": visible,  # for the page's title, which takes no markup
     }
     return environment
 

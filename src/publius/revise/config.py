@@ -16,7 +16,8 @@ class ReviseConfig:
 
     `mode`: "critique" asks for a critique first; "direct" asks for the revision at once (§3.5).
     `learn_from`: "all" rounds (SL-CAI-n in the paper) or the "last" one. `n_exemplars` worked examples
-    stand before every question. Lengths are in tokens.
+    stand before every question. `show_answer`: whether the model sees the answer that it rewrites beside
+    its critique; small critics copy what they see. Lengths are in tokens.
     """
 
     n_red_team: int = 64
@@ -25,10 +26,12 @@ class ReviseConfig:
     mode: Literal["critique", "direct"] = "critique"
     learn_from: Literal["all", "last"] = "all"
     n_exemplars: int = 3
+    show_answer: bool = True
     draft_tokens: int = 96
     critique_tokens: int = 64
     revision_tokens: int = 96
     temperature: float = 1.0
+    top_p: float = 1.0
     critic_temperature: float = 1.0
     helpful_samples: int = 1
     tries: int = 3
@@ -41,3 +44,7 @@ class ReviseConfig:
         for name in ("n_helpful", "n_exemplars", "helpful_samples", "temperature", "critic_temperature"):
             if getattr(self, name) < 0:
                 raise DataError(f"{name} must not be negative: {getattr(self, name)!r}", where="revise")
+        if self.mode == "direct" and not self.show_answer:
+            raise DataError(
+                "direct revision needs show_answer: there is no critique to go by", where="revise"
+            )

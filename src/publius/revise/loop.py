@@ -18,14 +18,16 @@ from publius.revise.prompts import (
     Exemplar,
     clean_text,
     critique_messages,
-    direct_messages,
     revision_messages,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Critic:
-    """Who criticises and how: the model, its sampling, the exemplars, and how often to try again."""
+    """Who criticises and how: the model, its sampling, the exemplars, and how often to try again.
+
+    `show_answer` shows the answer to improve when the revision is asked; the critique always sees it.
+    """
 
     generate: Generate
     model: str
@@ -33,6 +35,7 @@ class Critic:
     revision: Sampling
     exemplars: tuple[Exemplar, ...]
     tries: int
+    show_answer: bool = True
 
 
 class _Question(NamedTuple):
@@ -109,14 +112,20 @@ def _critique_round(
         _Question(f"{id}/{round}/critique", messages, critic.critique) for id, messages in asked.items()
     ]
     critiques = _ask_clean(questions, critic, seed=seed)
-    revisable = [id for id in asked if critiques[f"{id}/{round}/critique"].failure is None]
     questions = [
         _Question(
             f"{id}/{round}/revision",
-            revision_messages(asked[id], critiques[f"{id}/{round}/critique"].text, principles[id].revision),
+            revision_messages(
+                chain.prompt.messages,
+                principles[id].revision,
+                answer=chain.answers()[-1] if critic.show_answer else None,
+                critique=critiques[f"{id}/{round}/critique"].text,
+                exemplars=critic.exemplars,
+            ),
             critic.revision,
         )
-        for id in revisable
+        for chain in chains
+        if critiques[f"{(id := chain.prompt.id)}/{round}/critique"].failure is None
     ]
     answers = {**critiques, **_ask_clean(questions, critic, seed=seed)}
     return {
@@ -135,10 +144,11 @@ def _direct_round(
     questions = [
         _Question(
             f"{chain.prompt.id}/{round}/revision",
-            direct_messages(
+            revision_messages(
                 chain.prompt.messages,
-                chain.answers()[-1],
                 principles[chain.prompt.id].revision,
+                answer=chain.answers()[-1],
+                critique=None,
                 exemplars=critic.exemplars,
             ),
             critic.revision,

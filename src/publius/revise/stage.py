@@ -32,7 +32,7 @@ def run_revise(
     """Draft and revise the red-team prompts, sample the helpful ones, and write what to learn from."""
     red_team = [prompt for prompt in prompts if prompt.purpose != "helpful"]
     helpful = [prompt for prompt in prompts if prompt.purpose == "helpful"]
-    sampling = Sampling(config.draft_tokens, temperature=config.temperature)
+    sampling = Sampling(config.draft_tokens, temperature=config.temperature, top_p=config.top_p)
     drafter = store.ask(policy, "draft").generate
     drafts = sample_answers(red_team, drafter, sampling=sampling, seed=store.seed)
     samples = sample_answers(
@@ -42,10 +42,11 @@ def run_revise(
     reviser = Critic(
         generate=store.ask(critic, config.mode).generate,
         model=critic.model.revision,
-        critique=Sampling(config.critique_tokens, temperature=config.critic_temperature),
-        revision=Sampling(config.revision_tokens, temperature=config.critic_temperature),
+        critique=Sampling(config.critique_tokens, temperature=config.critic_temperature, top_p=config.top_p),
+        revision=Sampling(config.revision_tokens, temperature=config.critic_temperature, top_p=config.top_p),
         exemplars=shipped_exemplars()[: config.n_exemplars],
         tries=config.tries,
+        show_answer=config.show_answer,
     )
     for round in range(1, config.rounds + 1):
         chains = revise_once(chains, constitution, reviser, round=round, mode=config.mode, seed=store.seed)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import FusedCausalLMOutput
 
 from publius.training.shared_prompt import Siblings, share_prompts
@@ -33,6 +34,8 @@ _LOGIT_CHANGES = (
     "logits_scaling",
 )
 _IGNORED = -100
+_CHUNK = 1024  # tokens whose logits are in memory at once
+_ENTROPY_ROWS = 64
 
 
 class TokenScores(NamedTuple):
@@ -68,8 +71,8 @@ def use_answer_head(model: "PreTrainedModel", *, temperature: float = 1.0) -> bo
         if picks is not None:
             hidden_BTH = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state
             row_N, before_N, target_N = picks
-            head = self.get_output_embeddings()
-            return _token_scores(_logits(head, hidden_BTH[row_N, before_N], temperature), target_N)._asdict()
+            scores = _score(self.get_output_embeddings(), hidden_BTH[row_N, before_N], target_N, temperature)
+            return TokenScores(*scores[:2])._asdict()
         if not fused_lm_head or labels is None:
             return trl_forward(*args, **kwargs, **({} if labels is None else {"labels": labels}))
         kwargs["use_cache"] = False
@@ -105,15 +108,39 @@ def score_siblings(model: torch.nn.Module, rows: Sequence[Siblings], *, pad_id: 
     return TokenScores(output["logprob_N"], output["entropy_N"])
 
 
-def _logits(head: torch.nn.Module, hidden_NH: Tensor, temperature: float) -> Tensor:
-    return head(hidden_NH).float() / temperature
+def _score(
+    head: torch.nn.Module, hidden_NH: Tensor, target_N: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return log-probability, entropy, mean logit and whether it is the likeliest, of each token.
+
+    Beyond `_CHUNK` tokens the logits are made again in the backward pass instead of being kept: a
+    thousand tokens over a vocabulary of 49,152 take 0.2 GB, several times.
+    """
+    if len(target_N) <= _CHUNK:
+        return _score_chunk(head, hidden_NH, target_N, temperature)
+    parts = [
+        cast(
+            "tuple[Tensor, Tensor, Tensor, Tensor]",
+            checkpoint(_score_chunk, head, hidden_CH, target_C, temperature, use_reentrant=False),
+        )
+        for hidden_CH, target_C in zip(hidden_NH.split(_CHUNK), target_N.split(_CHUNK), strict=True)
+    ]
+    logprob, entropy, mean, is_top1 = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return logprob, entropy, mean, is_top1
 
 
-def _token_scores(logits_NV: Tensor, target_N: Tensor) -> TokenScores:
-    logprob_NV = logits_NV.log_softmax(-1)
+def _score_chunk(
+    head: torch.nn.Module, hidden_NH: Tensor, target_N: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    logits_NV: Tensor = head(hidden_NH).float() / temperature
     with torch.no_grad():
-        entropy_N = -(logprob_NV.exp() * logprob_NV).sum(-1)
-    return TokenScores(logprob_NV.gather(-1, target_N[:, None])[:, 0], entropy_N)
+        is_top1_N = logits_NV.gather(-1, target_N[:, None])[:, 0] >= logits_NV.amax(-1)
+        mean_N = logits_NV.mean(-1)
+    logprob_NV = logits_NV.log_softmax(-1)
+    del logits_NV
+    with torch.no_grad():
+        pieces = [-(piece.exp() * piece).sum(-1) for piece in logprob_NV.split(_ENTROPY_ROWS)]
+    return logprob_NV.gather(-1, target_N[:, None])[:, 0], torch.cat(pieces), mean_N, is_top1_N
 
 
 def _spread(
@@ -121,22 +148,17 @@ def _spread(
 ) -> "FusedCausalLMOutput":
     """Return TRL's output record, zero where `target_BT` is ignored; `hidden_BTH[:, t]` predicts target t."""
     mask_BT = target_BT != _IGNORED
-    target_N = target_BT[mask_BT]
-    logits_NV = _logits(head, hidden_BTH[mask_BT], temperature)
-    scores = _token_scores(logits_NV, target_N)
-    with torch.no_grad():
-        is_top1_N = logits_NV.gather(-1, target_N[:, None])[:, 0] >= logits_NV.amax(-1)
-        mean_N = logits_NV.mean(-1)
+    scores = _score(head, hidden_BTH[mask_BT], target_BT[mask_BT], temperature)
 
     def place(values_N: Tensor) -> Any:
         return values_N.new_zeros(mask_BT.shape).masked_scatter(mask_BT, values_N)
 
-    logprob_BT = place(scores.logprob_N)
+    logprob_BT, entropy_BT, mean_BT, is_top1_BT = map(place, scores)
     return FusedCausalLMOutput(
         loss=-logprob_BT.sum() / mask_BT.sum().clamp(min=1),
         log_probs=logprob_BT,
-        entropy=place(scores.entropy_N),
-        mean_logits=place(mean_N),
-        is_top1=place(is_top1_N),
+        entropy=entropy_BT,
+        mean_logits=mean_BT,
+        is_top1=is_top1_BT,
         label_mask=cast(Any, mask_BT),
     )

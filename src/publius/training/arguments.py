@@ -81,6 +81,7 @@ def trainer_arguments(
         "use_cpu": device.kind == "cpu",
         "bf16": is_bf16 and device.has_bfloat16,
         "gradient_checkpointing": False,
+        "ddp_find_unused_parameters": False,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device.kind != "cpu",
     }

@@ -53,13 +53,15 @@ class ChatCodec:
 
     `render(messages, add_generation_prompt)` applies the template; `encode` turns text into ids and
     reads control strings as control tokens; `control` maps those strings to their ids; `end_ids` are
-    the tokens that end a turn, the usual one first.
+    the tokens that end a turn, the usual one first. `normalise` is what the tokenizer does to text
+    before anything else, where `encode` does not do it itself.
     """
 
     render: Callable[[Sequence[Message], bool], str]
     encode: Callable[[str], list[int]]
     control: Mapping[str, int]
     end_ids: tuple[int, ...]
+    normalise: Callable[[str], str] = str
 
 
 class EncodedAnswer(NamedTuple):
@@ -187,7 +189,7 @@ def encode_messages(
     """Return what `encode_chat` returns, for any codec."""
     if prefill and not add_generation_prompt:
         raise DataError("a prefill needs the assistant's header", todo="leave add_generation_prompt on")
-    guarded, hidden = _hide_controls([*messages, Message("assistant", prefill)], codec.control)
+    guarded, hidden = _hide_controls([*messages, Message("assistant", prefill)], codec)
     rendered = codec.render(guarded[:-1], add_generation_prompt)
     return _encode_pieces(codec, rendered + guarded[-1].content, hidden)
 
@@ -196,7 +198,7 @@ def encode_messages_with_answer(codec: ChatCodec, messages: Sequence[Message]) -
     """Return what `encode_answer` returns, for any codec."""
     if not messages or messages[-1].role != "assistant":
         raise DataError("the last message must be the assistant's")
-    guarded, hidden = _hide_controls(messages, codec.control)
+    guarded, hidden = _hide_controls(messages, codec)
     prompt = codec.render(guarded[:-1], True)
     whole = codec.render(guarded, False)
     # A template may write the answer's turn differently from the header it offers; then the plain
@@ -214,10 +216,14 @@ class _Hidden(NamedTuple):
     by_mark: dict[str, str]
 
 
-def _hide_controls(messages: Sequence[Message], control: Mapping[str, int]) -> tuple[list[Message], _Hidden]:
-    """Replace control strings in contents by private characters that survive the template."""
-    clean = [Message(m.role, _LONE_SURROGATE.sub("\ufffd", m.content)) for m in messages]
-    found = [text for text in control if any(text in message.content for message in clean)]
+def _hide_controls(messages: Sequence[Message], codec: ChatCodec) -> tuple[list[Message], _Hidden]:
+    """Replace control strings in contents by private characters that survive the template.
+
+    Contents are normalised first, so that nothing can become a control string afterwards.
+    """
+    cleaned = (codec.normalise(_LONE_SURROGATE.sub("\ufffd", m.content)) for m in messages)
+    clean = [Message(m.role, text) for m, text in zip(messages, cleaned, strict=True)]
+    found = [text for text in codec.control if any(text in message.content for message in clean)]
     if not found:
         return clean, _Hidden({})
     used = set().union(*(message.content for message in clean))

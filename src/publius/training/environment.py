@@ -23,7 +23,7 @@ _KNOWN_WARNINGS: tuple[tuple[type[Warning], str], ...] = (
     (UserWarning, r"'pin_memory' argument is set as true but no accelerator"),
 )
 # TRL logs a whole prompt and answer at WARNING when a reward is missing; the rewards room counts those.
-_TALKATIVE_LOGGERS = ("trl.trainer.grpo_trainer", "transformers.trainer", "transformers.generation")
+_TALKATIVE_LOGGERS = ("trl.trainer.grpo_trainer", "transformers.trainer", "transformers.trainer_utils")
 _EXTRA_MODULES = ("torch", "transformers", "datasets", "accelerate", "trl")
 
 

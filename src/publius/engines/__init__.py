@@ -1,0 +1,111 @@
+"""The engines: whoever runs a model answers the same three questions (see `protocol.py`).
+
+    models.py      which models are known by name
+    fetch.py       from a name or path to weights on disk
+    downloads.py   bring a known model's file onto the disk
+    protocol.py    what every engine does
+    deferred.py    load at the first question
+    openvino.py, transformers.py, scripted.py   the engines that ship
+
+An engine is found by name under the entry-point group `publius.engines`, the built-in ones like those
+of other packages: a function `open(path, *, name, options)` that returns an `Engine`. Its module, and
+the library under it, is imported when the engine is opened.
+
+Paper: none.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+from publius.engines.fetch import fetch_model
+from publius.engines.protocol import Engine
+from publius.errors import DataError, EngineError, MissingExtra, PubliusError
+
+__all__ = ["EngineSpec", "OpenEngine", "engine_names", "open_engine"]
+
+GROUP = "publius.engines"
+
+# Known without installed metadata too, and no other package can take these names.
+BUILT_IN: Mapping[str, str] = {
+    "openvino": "publius.engines.openvino:open_openvino",
+    "transformers": "publius.engines.transformers:open_transformers",
+    "scripted": "publius.engines.scripted:open_scripted",
+}
+_EXTRAS = {"openvino": "local", "transformers": "train"}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine opens which model: `model` is a registered name or a path to weights."""
+
+    engine: str
+    model: str
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+class OpenEngine(Protocol):
+    """What an entry point of the group names: load the weights at `path` and call them `name`."""
+
+    def __call__(self, path: Path, *, name: str, options: Mapping[str, object]) -> Engine:
+        """Return the open engine."""
+        ...
+
+
+def open_engine(spec: EngineSpec) -> Engine:
+    """Return the engine of `spec` with its model loaded; the model is fetched first if need be.
+
+    Raises:
+        DataError: There is no such engine or no such model.
+        MissingExtra: The library under a built-in engine is not installed.
+        EngineError: The model cannot be fetched or loaded, or another package's engine is broken.
+    """
+    found = _entry_points()
+    if spec.engine not in found:
+        raise _unknown(spec.engine)
+    open_it = _load(found[spec.engine])  # before the model is fetched: a missing library is told at once
+    path = fetch_model(spec.model)
+    try:
+        return open_it(path, name=spec.model, options=spec.options)
+    except ImportError as error:
+        raise _import_error(found[spec.engine], error) from error
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the names of all engines that can be opened here, built-in ones first."""
+    return tuple(_entry_points())
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    built_in = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
+    others = {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
+    return built_in | others
+
+
+def _load(point: EntryPoint) -> OpenEngine:
+    try:
+        return cast(OpenEngine, point.load())
+    except ImportError as error:
+        raise _import_error(point, error) from error
+    except AttributeError as error:
+        raise EngineError(f"the engine {point.name!r} is broken: {point.value} does not exist") from error
+
+
+def _import_error(point: EntryPoint, error: ImportError) -> PubliusError:
+    module = (error.name or point.name).partition(".")[0]
+    if point.name in _EXTRAS and module != "publius":
+        return MissingExtra(module, _EXTRAS[point.name])
+    return EngineError(
+        f"the engine {point.name!r} ({point.value}) cannot be imported: {error}",
+        todo="install what it needs, or reinstall the package it comes with",
+    )
+
+
+def _unknown(name: str) -> DataError:
+    known = engine_names()
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return DataError(f"there is no engine called {name!r}", todo=f"{hint}engines: {', '.join(known)}")

@@ -1,0 +1,88 @@
+"""The tokenizer that openvino-genai reads from a GGUF file, made equal to the one used in training.
+
+Paper: none.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+from publius.errors import DataError
+from publius.records import Message
+from publius.training.chat import ChatCodec, control_strings, end_ids_of, render_template
+from publius.training.gguf_header import Value, control_tokens, header_text, token_text
+
+# openvino's GGUF tokenizer keeps the last 8192 tokens of a text and drops the rest without a word,
+# whatever its arguments say; a text of no more characters than that cannot be cut.
+_MAX_ENCODE_CHARS = 2048  # a character is at most four tokens, one for each of its bytes
+_BETWEEN_WORDS = re.compile(r"(?<=[A-Za-z])(?=[ \n][A-Za-z])")
+_CONTROL = 3  # GGUF's type of a token that is never text
+
+
+class GGUFTokenizer:
+    """`codec` turns messages into ids; `decode` turns ids into text without control tokens."""
+
+    def __init__(self, tokenizer: Any, *, header: Mapping[str, Value], where: Path) -> None:
+        self._tokenizer = tokenizer
+        added = control_tokens(header)
+        types = header.get("tokenizer.ggml.token_type")
+        kinds = types if isinstance(types, list) else []
+        self._marked = {text: i for text, i in added.items() if kinds[i] == _CONTROL}
+        self._control_ids = frozenset(self._marked.values())
+        self.codec = self._make_codec(header, added, where)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of `ids`; added tokens that are text, such as Qwen's `<tool_call>`, stay."""
+        text_ids = [i for i in ids if i not in self._control_ids]
+        return str(self._tokenizer.decode(text_ids, skip_special_tokens=False)) if text_ids else ""
+
+    def _encode(self, text: str) -> list[int]:
+        pieces = split_text(text, max_chars=_MAX_ENCODE_CHARS)
+        encoded = (self._tokenizer.encode(piece, add_special_tokens=False) for piece in pieces)
+        return [token for part in encoded for token in part.input_ids.data[0].tolist()]
+
+    def _make_codec(self, header: Mapping[str, Value], added: Mapping[str, int], where: Path) -> ChatCodec:
+        template = header_text(header, "tokenizer.chat_template")
+        if template is None:
+            raise DataError(
+                "the model has no chat template, so it is not known how to put messages to it",
+                where=where,
+                todo="use the instruction-tuned variant of the model",
+            )
+        names = {f"{which}_token": token_text(header, which) or "" for which in ("bos", "eos")}
+
+        def render(messages: Sequence[Message], add_generation_prompt: bool) -> str:
+            return render_template(
+                template, messages, add_generation_prompt=add_generation_prompt, names=names
+            )
+
+        # Qwen's tokenizer composes accents first; openvino reads the rest of it, but not this.
+        composes = header_text(header, "tokenizer.ggml.pre") == "qwen2"
+        return ChatCodec(
+            render=render,
+            encode=self._encode,
+            control=control_strings(added, marked=set(self._marked), template=template),
+            end_ids=end_ids_of(added, eos=token_text(header, "eos")),
+            normalise=partial(normalize, "NFC") if composes else str,
+        )
+
+
+def split_text(text: str, *, max_chars: int) -> list[str]:
+    """Return `text` in pieces of at most `max_chars` that encode to the same ids as the whole.
+
+    Every tokenizer of this family begins a new piece between a letter and a space that a letter follows.
+    A text with no such place for `max_chars` is cut where it is, and its ids may differ there.
+
+    >>> split_text("one two three", max_chars=8)
+    ['one two', ' three']
+    """
+    pieces: list[str] = []
+    while len(text) > max_chars:
+        places = [match.start() for match in _BETWEEN_WORDS.finditer(text, 1, max_chars + 2)]
+        cut = places[-1] if places and places[-1] <= max_chars else max_chars
+        pieces.append(text[:cut])
+        text = text[cut:]
+    return [*pieces, text] if text else pieces

@@ -1,0 +1,139 @@
+"""The scripted engine: rules, records of what was asked, and default rules that mean nothing but hold."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from publius.engines.protocol import ChooseRequest, Completion, Failure, Score, ScoreRequest
+from publius.engines.scripted import ScriptedEngine, open_scripted, prefer_by_hash, prefer_word
+from publius.errors import DataError, EngineError
+from publius.judge.prompts import OPTIONS, PREFILL, comparison_messages
+from publius.records import Comparison, conversation, user
+
+
+def comparison(answer_a: str, answer_b: str) -> Comparison:
+    asked = conversation(("user", "How do I bake bread?"))
+    return Comparison("c", "p", asked, answer_a, answer_b, "draft", "revision")
+
+
+def test_replies_by_rule_and_records_what_was_asked(ask):
+    engine = ScriptedEngine(lambda request: request.messages[-1].content.upper())
+    requests = [ask("1", "one"), ask("2", "two")]
+    answers = list(engine.generate(requests))
+    assert [answer.text for answer in answers if isinstance(answer, Completion)] == ["ONE", "TWO"]
+    assert engine.asked == requests
+
+
+@pytest.mark.parametrize(
+    ("limit", "stop", "text", "finish", "n_tokens"),
+    [
+        (9, (), "one  two\n\nthree. ", "stop", 3),
+        (3, (), "one  two\n\nthree. ", "stop", 3),
+        (2, (), "one  two", "length", 2),
+        (9, ("\n\n",), "one  two", "stop", 3),
+        (9, ("three", "two"), "one  ", "stop", 3),
+        (2, ("three",), "one  two", "length", 2),  # the model never came that far
+    ],
+)
+def test_cuts_at_the_limit_and_at_stop_strings(ask, limit, stop, text, finish, n_tokens):
+    engine = ScriptedEngine(lambda request: "one  two\n\nthree. ")
+    (answer,) = engine.generate([ask("r", "Hi", max_tokens=limit, stop=stop)])
+    assert answer == Completion("r", text, finish, prompt_tokens=3, completion_tokens=n_tokens)
+
+
+def test_default_texts_depend_on_the_messages_and_the_seed(ask):
+    engine = ScriptedEngine()
+    requests = [
+        ask(f"{text}/{seed}", text, seed=seed, temperature=1.0, max_tokens=64)
+        for text in ("How do I bake bread?", "How do I bake a cake?")
+        for seed in range(20)
+    ]
+    texts = [answer.text for answer in engine.generate(requests) if isinstance(answer, Completion)]
+    assert len(set(texts)) == len(requests)
+    assert all("bread" in text or "bake" in text for text in texts)
+    assert texts == [answer.text for answer in engine.generate(requests) if isinstance(answer, Completion)]
+
+
+def test_the_default_taste_is_the_same_in_both_orders():
+    shown = comparison("Mix flour and water.", "I cannot help.")
+    first = prefer_by_hash(
+        ChooseRequest("ab", comparison_messages(shown, "Which is best?"), OPTIONS, PREFILL)
+    )
+    second = prefer_by_hash(
+        ChooseRequest("ba", comparison_messages(shown.swap(), "Which is best?"), OPTIONS, PREFILL)
+    )
+    assert first == pytest.approx(second[::-1])
+    assert first[0] != pytest.approx(first[1])
+    assert sum(map(math.exp, first)) == pytest.approx(0.98)
+
+
+def test_the_default_taste_differs_between_pairs():
+    probs = {
+        round(math.exp(prefer_by_hash(ChooseRequest("r", (user(f"Which, {n}?"),), OPTIONS))[0]), 6)
+        for n in range(20)
+    }
+    assert len(probs) == 20
+    assert min(probs) < 0.4 < 0.6 < max(probs)
+
+
+def test_prefers_the_option_under_which_the_word_is_quoted(tmp_path: Path):
+    engine = open_scripted(tmp_path, name="judge", options={"prefer": "flour"})
+    asked = {
+        "first": comparison("Mix Flour and water.", "Option (A):\nI cannot help."),
+        "second": comparison("I cannot\nOption (B):\n> flower", "Mix:\nflour, water."),
+        "both": comparison("flour", "flour!"),
+        "none": comparison("flours", "wholeflour"),
+    }
+    requests = [
+        ChooseRequest(id, comparison_messages(shown, "With flour?"), OPTIONS, PREFILL)
+        for id, shown in asked.items()
+    ]
+    gaps = {c.request_id: c.logprobs[0] - c.logprobs[1] for c in engine.choose(requests)}
+    assert gaps == pytest.approx({"first": 3.0, "second": -3.0, "both": 0.0, "none": 0.0})
+
+
+def test_nothing_quoted_is_a_tie_for_a_word():
+    first, second = prefer_word(ChooseRequest("r", (user("flour?"),), OPTIONS), "flour")
+    assert first == second
+
+
+def test_a_rule_must_speak_of_every_option():
+    engine = ScriptedEngine(choose=lambda request: (-0.1,))
+    with pytest.raises(EngineError, match="1 log-probabilities for 2 options"):
+        list(engine.choose([ChooseRequest("r", (user("Hi"),), OPTIONS)]))
+
+
+def test_scores_by_rule():
+    engine = ScriptedEngine(score=lambda request: -7.5)
+    (score,) = engine.score([ScoreRequest("r", conversation(("user", "Hi"), ("assistant", "Good day")))])
+    assert score == Score("r", -7.5, 3)
+
+
+def test_too_long_to_score_is_the_input_s_fault():
+    engine = ScriptedEngine(max_context=5)
+    long = conversation(("user", "one two three"), ("assistant", "four"))
+    (failure,) = engine.score([ScoreRequest("r", long)])
+    assert isinstance(failure, Failure)
+    assert failure.owner == "input"
+
+
+def test_the_revision_pins_the_name_and_what_was_given():
+    revisions = [
+        ScriptedEngine(name=name, revision=revision).model.revision
+        for name, revision in (("a", ""), ("b", ""), ("a", "2"), ("a", ""))
+    ]
+    assert len(set(revisions)) == 3
+    assert revisions[0] == revisions[3]
+
+
+def test_options_of_a_recipe_are_part_of_the_identity(tmp_path: Path):
+    plain = open_scripted(tmp_path, name="judge", options={})
+    keen = open_scripted(tmp_path, name="judge", options={"prefer": "flour"})
+    assert plain.model.revision != keen.model.revision
+
+
+@pytest.mark.parametrize("options", [{"prefers": "flour"}, {"prefer": 3}, {"max_context": "many"}])
+def test_wrong_options_are_named(tmp_path: Path, options):
+    with pytest.raises(DataError, match=next(iter(options))):
+        open_scripted(tmp_path, name="judge", options=options)

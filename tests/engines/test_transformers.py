@@ -1,0 +1,259 @@
+"""The reference engine against plain transformers calls, on a tiny random model in float32."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from publius.engines.protocol import Choice, ChooseRequest, Completion, Score, ScoreRequest
+from publius.errors import DataError, EngineError
+from publius.records import conversation, user
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from publius.engines.decoding import Row  # noqa: E402
+from publius.engines.sampling import Draw, sample_tokens  # noqa: E402
+from publius.engines.transformers import TransformersEngine, batches, open_transformers  # noqa: E402
+from publius.engines.vocabulary import Vocabulary  # noqa: E402
+
+TEXTS = ("Hi.", "How do I bake bread?", "What is the capital of France? " * 4, "user " * 40)
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model_dir: Path):
+    """The same weights, used through transformers alone."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32).eval()
+    return model, transformers.AutoTokenizer.from_pretrained(tiny_model_dir)
+
+
+@pytest.fixture
+def narrow(tiny_model_dir: Path):
+    """An engine whose batches hold hardly more than one row."""
+    engine = open_transformers(tiny_model_dir, name="tiny", options={"dtype": "float32", "batch_tokens": 64})
+    yield engine
+    engine.close()
+
+
+def prompt_ids(tokenizer, messages, prefill: str = ""):
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) + prefill
+    return torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+
+
+def test_greedy_is_what_transformers_generates(tiny: TransformersEngine, plain, ask):
+    model, tokenizer = plain
+    answers = {a.request_id: a for a in tiny.generate([ask(text, text, max_tokens=20) for text in TEXTS])}
+    for text in TEXTS:
+        ids = prompt_ids(tokenizer, (user(text),))
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False)
+        expected = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+        assert answers[text].text == expected.rstrip("\ufffd")
+        assert answers[text].prompt_tokens == ids.shape[1]
+
+
+def test_choose_is_the_log_softmax_after_the_prompt(tiny: TransformersEngine, plain):
+    model, tokenizer = plain
+    requests = [ChooseRequest(text, (user(text),), ("A", "B", "0"), "(") for text in TEXTS]
+    found = {choice.request_id: choice for choice in tiny.choose(requests)}
+    for text in TEXTS:
+        ids = prompt_ids(tokenizer, (user(text),), "(")
+        with torch.no_grad():
+            expected = model(ids).logits[0, -1].log_softmax(-1)
+        option_ids = [tokenizer.encode(option)[0] for option in ("A", "B", "0")]
+        assert found[text].logprobs == pytest.approx(expected[option_ids].tolist(), abs=1e-4)
+
+
+def test_choose_is_the_same_alone_and_padded(tiny: TransformersEngine):
+    requests = [ChooseRequest(str(n), (user("word " * n),), ("A", "B"), "(") for n in range(30)]
+    together = {choice.request_id: choice for choice in tiny.choose(requests)}
+    for request in requests:
+        (alone,) = tiny.choose([request])
+        assert isinstance(alone, Choice)
+        assert alone.logprobs == pytest.approx(together[request.id].logprobs, abs=1e-4)
+
+
+def test_score_sums_the_tokens_and_the_end_of_the_turn(tiny: TransformersEngine, plain):
+    model, tokenizer = plain
+    talks = [
+        conversation(("user", text), ("assistant", answer))
+        for text, answer in zip(TEXTS, reversed(TEXTS), strict=True)
+    ]
+    scores = {s.request_id: s for s in tiny.score([ScoreRequest(str(i), t) for i, t in enumerate(talks)])}
+    for index, talk in enumerate(talks):
+        before = prompt_ids(tokenizer, talk[:-1])
+        answer = tokenizer.encode(talk[-1].content + "<|im_end|>", add_special_tokens=False)
+        with torch.no_grad():
+            logits = model(torch.cat([before, torch.tensor([answer])], dim=1)).logits[0].log_softmax(-1)
+        expected = sum(float(logits[before.shape[1] - 1 + i, token]) for i, token in enumerate(answer))
+        assert scores[str(index)] == Score(str(index), pytest.approx(expected, abs=1e-3), len(answer))
+
+
+def test_small_batches_give_the_same_answers(tiny, narrow, ask):
+    requests = [
+        ask(f"{n}/{seed}", "bread " * n, max_tokens=5 + n, temperature=1.0, top_p=0.9, seed=seed)
+        for n in range(12)
+        for seed in range(3)
+    ]
+    wide = {answer.request_id: answer for answer in tiny.generate(requests)}
+    assert wide == {answer.request_id: answer for answer in narrow.generate(requests)}
+    scored = [ScoreRequest(str(n), conversation(("user", "a" * n), ("assistant", "b" * n))) for n in range(9)]
+    wide_scores = {score.request_id: score.logprob for score in tiny.score(scored)}
+    assert {s.request_id: s.logprob for s in narrow.score(scored)} == pytest.approx(wide_scores, abs=1e-3)
+
+
+def test_rows_that_end_early_leave_the_others_untouched(tiny, ask):
+    requests = [
+        ask(str(n), "How do I bake bread?", max_tokens=n, temperature=1.0, seed=5) for n in range(1, 33)
+    ]
+    answers = {int(answer.request_id): answer for answer in tiny.generate(requests)}
+    longest = answers[32].text
+    assert len(set(longest)) > 10
+    assert all(longest.startswith(answer.text) for answer in answers.values())
+    lengths = [answers[n].completion_tokens for n in sorted(answers)]
+    assert lengths == sorted(lengths)
+
+
+def test_sampled_answers_do_not_depend_on_the_neighbours(tiny, ask):
+    def sampled(id: str, text: str, seed: int):
+        return ask(id, text, temperature=1.0, seed=seed, max_tokens=10)
+
+    target = sampled("target", "What is the capital of France?", seed=7)
+    (alone,) = tiny.generate([target])
+    crowd = [sampled(str(n), "yes no " * n, seed=n) for n in range(20)]
+    together = {answer.request_id: answer for answer in tiny.generate([*crowd, target])}
+    assert together["target"] == alone
+
+
+def test_sampling_follows_the_probabilities(tiny, plain, ask):
+    model, tokenizer = plain
+    ids = prompt_ids(tokenizer, (user("Hi."),))
+    with torch.no_grad():
+        prob = (model(ids).logits[0, -1] / 0.2).softmax(-1)
+    n = 2000
+    requests = [ask(str(i), "Hi.", max_tokens=1, temperature=0.2, seed=i) for i in range(n)]
+    texts = [answer.text for answer in tiny.generate(requests)]
+    best = int(prob.argmax())
+    expected = float(prob[best])
+    observed = texts.count(tokenizer.decode([best])) / n
+    assert 0 < expected < 1
+    assert abs(observed - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_an_answer_can_be_left_in_the_middle(tiny, ask):
+    results = tiny.generate([ask(str(n), "Hi.", max_tokens=n) for n in range(1, 9)])
+    next(results)
+    assert not torch.is_inference_mode_enabled()
+    results.close()
+    (answer,) = tiny.generate([ask("r", "Hi.")])
+    assert isinstance(answer, Completion)
+
+
+def test_a_closed_engine_says_so(tiny_model_dir: Path, ask):
+    engine = open_transformers(tiny_model_dir, name="tiny", options={})
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        list(engine.generate([ask("r", "Hi.")]))
+
+
+@pytest.mark.parametrize("options", [{"dtype": "int3"}, {"batch_tokens": "many"}, {"speed": 9}])
+def test_wrong_options_are_named(tiny_model_dir: Path, options):
+    with pytest.raises(DataError, match=next(iter(options))):
+        open_transformers(tiny_model_dir, name="tiny", options=options)
+
+
+def test_an_unknown_device_is_refused(tiny_model_dir: Path):
+    with pytest.raises(EngineError, match="warp"):
+        open_transformers(tiny_model_dir, name="tiny", options={"device": "warp"})
+
+
+def test_max_context_can_be_lowered_but_not_raised(tiny_model_dir: Path):
+    for asked, expected in ((100, 100), (10_000, 512)):
+        engine = open_transformers(tiny_model_dir, name="tiny", options={"max_context": asked})
+        assert engine.capabilities.max_context == expected
+
+
+class TestRow:
+    """How an answer ends, token by token, with the tiny model's tokenizer."""
+
+    @pytest.fixture
+    def vocabulary(self, plain) -> Vocabulary:
+        return Vocabulary(plain[1])
+
+    def written(self, vocabulary: Vocabulary, request, text: str) -> Row:
+        row = Row(request, vocabulary.codec.encode("<|im_start|>assistant\n"))
+        for token in vocabulary.codec.encode(text):
+            if row.finish is None:
+                row.take(token, vocabulary)
+        return row
+
+    def test_ends_at_an_end_token_which_is_counted(self, vocabulary, ask):
+        row = self.written(vocabulary, ask("r", "Hi.", max_tokens=90), "Bread.<|im_end|>more")
+        assert (row.text, row.finish) == ("Bread.", "stop")
+        assert row.completion().completion_tokens == len(vocabulary.codec.encode("Bread.")) + 1
+
+    def test_a_written_control_string_is_not_an_end(self, vocabulary, ask):
+        row = self.written(vocabulary, ask("r", "Hi.", max_tokens=90), "a <|im_ e n d|> b<|im_end|>")
+        assert row.text == "a <|im_ e n d|> b"
+
+    @pytest.mark.parametrize("stop", ["\n\nHuman", "🙂", "é", "water, salt and yeast, and wait."])
+    def test_ends_at_a_stop_string_of_any_length(self, vocabulary, ask, stop):
+        text = f" Größe: {'bread ' * 20}{stop} and more{stop}"
+        row = self.written(vocabulary, ask("r", "Hi.", max_tokens=900, stop=("##", stop)), text)
+        assert (row.text, row.finish) == (f" Größe: {'bread ' * 20}", "stop")
+
+    def test_a_character_cut_by_the_limit_is_left_out(self, vocabulary, ask):
+        n_tokens = len(vocabulary.codec.encode("ok 🙂")) - 1
+        row = self.written(vocabulary, ask("r", "Hi.", max_tokens=n_tokens), "ok 🙂")
+        assert (row.text, row.finish) == ("ok ", "length")
+
+
+def test_a_draw_goes_through_the_inverse_distribution():
+    logits_BV = torch.log(torch.tensor([[0.2, 0.0, 0.5, 0.3, 0.0]] * 6))
+    draws = [Draw(1.0, 1.0, uniform) for uniform in (1e-9, 0.19, 0.21, 0.69, 0.71, 1.0)]
+    assert sample_tokens(logits_BV, draws) == [0, 0, 2, 2, 3, 3]
+
+
+def test_top_p_keeps_the_smallest_set_that_holds_it():
+    logits_BV = torch.log(torch.tensor([[0.2, 0.0, 0.5, 0.3, 0.0]] * 4))
+    draws = [Draw(1.0, top_p, 1.0) for top_p in (0.1, 0.5, 0.6, 0.9)]
+    # the last token in the order of the vocabulary that is still inside
+    assert sample_tokens(logits_BV, draws) == [2, 2, 3, 3]
+    assert sample_tokens(logits_BV, [Draw(1.0, 0.9, 1e-9), *draws[1:]])[0] == 0
+
+
+def test_top_p_of_a_flat_distribution_needs_more_than_a_few_candidates():
+    generator = torch.Generator().manual_seed(0)
+    logits_BV = torch.randn((2, 5000), generator=generator) * 0.1
+    logits_BV[1, 17] = 30.0  # a peaked row among flat ones
+    order = logits_BV[0].argsort(descending=True)
+    held = logits_BV[0].softmax(-1)[order].cumsum(0)
+    inside = set(order[: int((held < 0.8).sum()) + 1].tolist())
+    drawn = {
+        sample_tokens(logits_BV, [Draw(1.0, 0.8, (i + 1) / 2000), Draw(1.0, 0.8, 0.5)])[0]
+        for i in range(0, 2000, 10)
+    }
+    assert drawn <= inside
+    assert len(drawn) > 150
+    assert sample_tokens(logits_BV, [Draw(0.0, 1.0, 0.5), Draw(1.0, 0.8, 0.5)])[1] == 17
+
+
+def test_a_temperature_near_zero_neither_overflows_nor_strays():
+    logits_BV = torch.tensor([[1000.0, 999.0, -1000.0]])
+    assert sample_tokens(logits_BV, [Draw(1e-30, 1.0, 1.0)]) == [0]
+
+
+def test_batches_keep_within_tokens_and_rows():
+    sizes = sorted([(n % 37 + 1, n % 11) for n in range(200)])
+    parts = list(batches(sizes, max_tokens=300, max_rows=12))
+    covered = [row for part in parts for row in range(part.start, part.stop)]
+    assert covered == list(range(200))
+    for part in parts:
+        rows = sizes[part]
+        assert len(rows) <= 12
+        assert len(rows) * (max(p for p, _ in rows) + max(a for _, a in rows)) <= 300
+
+
+def test_a_row_over_the_bound_is_a_batch_of_its_own():
+    assert list(batches([(5000, 5), (5000, 5)], max_tokens=100, max_rows=8)) == [slice(0, 1), slice(1, 2)]
+    assert list(batches([], max_tokens=100, max_rows=8)) == []
