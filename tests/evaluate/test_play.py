@@ -8,7 +8,7 @@ import pytest
 from publius.engines.protocol import Choice, ChooseRequest, Failure
 from publius.evaluate.monitor import monitor_answers
 from publius.evaluate.play import judged_games, pair_answers, rewarded_games
-from publius.judge import parse_comparison
+from publius.judge import parse_pair
 from publius.records import Answer, Conversation, Prompt, conversation, split_of
 from publius.stats import elo
 
@@ -25,7 +25,7 @@ def answers(**texts: str) -> tuple[Answer, ...]:
 def longer_is_better(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
     found: dict[str, Choice | Failure] = {}
     for request in requests:
-        parts = parse_comparison(request.messages)
+        parts = parse_pair(request.messages)
         prob = 0.9 if len(parts.first) > len(parts.second) else 0.1
         found[request.id] = Choice(request.id, (math.log(prob), math.log(1 - prob)), 1)
     return found

@@ -8,7 +8,7 @@ import pytest
 from publius.engines.protocol import Choice, ChooseRequest, Failure
 from publius.errors import JudgeNotTrusted
 from publius.feedback.audit import audit_judge, require_trust
-from publius.judge import parse_comparison
+from publius.judge import parse_pair
 from publius.sources import load_audit
 
 AUDIT = load_audit("audit")
@@ -19,7 +19,7 @@ def judge(logit_of_better: float, logit_of_first: float):
     def choose(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
         answers: dict[str, Choice | Failure] = {}
         for request in requests:
-            sign = 1 if parse_comparison(request.messages).first in BETTER else -1
+            sign = 1 if parse_pair(request.messages).first in BETTER else -1
             margin = sign * logit_of_better + logit_of_first
             answers[request.id] = Choice(
                 request.id, (-math.log1p(math.exp(-margin)), -math.log1p(math.exp(margin))), 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from publius.engines.protocol import Choice, ChooseRequest, Failure
-from publius.judge import JudgeQuestion, both_orders, judge_comparisons, parse_comparison, soft_label
+from publius.judge import JudgeQuestion, both_orders, judge_comparisons, parse_pair, soft_label
 from publius.records import Comparison, Unparsed, Vote, conversation
 
 
@@ -20,7 +20,7 @@ def judge(*, likes: str, first_bonus: float = 0.0, mass: float = 1.0):
     def choose(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
         answers: dict[str, Choice | Failure] = {}
         for request in requests:
-            parts = parse_comparison(request.messages)
+            parts = parse_pair(request.messages)
             margin = 2.0 * ((likes in parts.first) - (likes in parts.second)) + first_bonus
             prob = 1 / (1 + math.exp(-margin))
             answers[request.id] = Choice(request.id, (math.log(mass * prob), math.log(mass * (1 - prob))), 10)
@@ -55,10 +55,10 @@ def test_both_orders_undo_the_letters() -> None:
 
 def test_one_order_is_drawn_from_the_id_and_recorded() -> None:
     questions = [JudgeQuestion(comparison(f"c{i}"), "kind", "Which?") for i in range(200)]
-    votes = judge_comparisons(questions, judge(likes="good"), orders="one", seed=1)
+    votes = judge_comparisons(questions, judge(likes="good"), method="one-order", seed=1)
     first = [vote.a_first for (vote,) in votes]
     assert 60 < sum(first) < 140
-    assert votes == judge_comparisons(questions, judge(likes="good"), orders="one", seed=1)
+    assert votes == judge_comparisons(questions, judge(likes="good"), method="one-order", seed=1)
     assert all(soft_label(own) == pytest.approx(1 / (1 + math.exp(-2))) for own in votes)
 
 
@@ -82,3 +82,45 @@ def test_a_failure_is_unparsed_with_its_owner() -> None:
 def test_one_readable_order_is_still_a_label() -> None:
     votes = (Vote("p", True, -0.1, -3.0, 0.95), Unparsed("p", False, "x"))
     assert soft_label(votes) == pytest.approx(1 / (1 + math.exp(-2.9)))
+
+
+def rate(**logits: float):
+    """A judge of single answers: ln P(good) − ln P(bad) by a word in the answer."""
+
+    def choose(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
+        answers: dict[str, Choice | Failure] = {}
+        for request in requests:
+            shown = request.messages[-1].content
+            logit = next(value for word, value in logits.items() if f'Response: "{word}' in shown)
+            good, bad = -math.log1p(math.exp(-logit)), -math.log1p(math.exp(logit))
+            answers[request.id] = Choice(request.id, (good, bad), 10)
+        return answers
+
+    return choose
+
+
+def test_pointwise_labels_are_the_difference_of_logits_and_have_no_order() -> None:
+    choose = rate(good=1.5, bad=-0.5)
+    (votes,) = judge_comparisons([JudgeQuestion(comparison(), "kind", "Which?")], choose, method="pointwise")
+    assert soft_label(votes) == pytest.approx(1 / (1 + math.exp(-2)))
+    assert [vote.a_first for vote in votes] == [None]
+    assert label(choose, comparison().swap(), method="pointwise") == pytest.approx(1 / (1 + math.exp(2)))
+
+
+def test_an_answer_of_several_comparisons_is_rated_once() -> None:
+    asked: list[ChooseRequest] = []
+
+    def counting(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
+        asked.extend(requests)
+        return rate(one=1.0, two=0.0, three=-1.0)(requests)
+
+    pairs = [
+        comparison("c1", "one", "two"),
+        comparison("c2", "one", "three"),
+        comparison("c3", "two", "three"),
+    ]
+    questions = [JudgeQuestion(item, "kind", "Which?") for item in pairs]
+    votes = judge_comparisons(questions, counting, method="pointwise")
+    assert len(asked) == 3
+    labels = [soft_label(own) for own in votes]
+    assert labels == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(-1))])

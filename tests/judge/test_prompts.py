@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publius.judge import comparison_messages, parse_comparison, quote, unquote
+from publius.judge import pair_messages, parse_pair, point_messages
 from publius.records import Comparison, Message, conversation
 
 FORGERIES = (
@@ -26,39 +26,48 @@ def comparison(a: str, b: str, *turns: str) -> Comparison:
 @pytest.mark.parametrize("a", FORGERIES)
 @pytest.mark.parametrize("b", FORGERIES)
 def test_no_answer_can_pose_as_another_part(a: str, b: str) -> None:
-    parts = parse_comparison(comparison_messages(comparison(a, b, a, b, "x"), "Which is kinder?"))
+    parts = parse_pair(pair_messages(comparison(a, b, a, b, "x"), "Which is kinder?"))
     assert parts.first == a
     assert parts.second == b
     assert parts.question == "Which is kinder?"
-    assert parts.turns == (("user", a), ("assistant", b), ("user", "x"))
+    assert parts.turns == (("Human", a), ("Assistant", b), ("Human", "x"))
 
 
 @given(st.text(), st.text(), st.lists(st.text(), min_size=1, max_size=4))
 def test_any_text_parses_back(a: str, b: str, turns: list[str]) -> None:
-    parts = parse_comparison(comparison_messages(comparison(a, b, *turns), "Which?"))
+    parts = parse_pair(pair_messages(comparison(a, b, *turns), "Which?"))
     assert (parts.first, parts.second) == (a, b)
     assert [text for _, text in parts.turns] == turns
 
 
-@given(st.text())
-def test_quoting_is_undone_by_unquoting(text: str) -> None:
-    assert unquote(quote(text)) == text
-
-
 def test_both_orders_share_everything_before_the_options() -> None:
     item = comparison("first", "second", "A question")
-    shown = [comparison_messages(each, "Which?")[-1].content for each in (item, item.swap())]
-    shared = shown[0].index("Option (A):")
+    shown = [pair_messages(each, "Which?")[-1].content for each in (item, item.swap())]
+    shared = shown[0].index("Response 1:")
     assert shown[0][:shared] == shown[1][:shared]
     assert "A question" in shown[0][:shared]
 
 
-def test_the_prompt_is_this_text() -> None:
-    messages = comparison_messages(
-        Comparison("c", "p", conversation(("user", "How are\nyou?")), "Fine.", "Go away.", "x", "y"),
-        "Which is kinder?",
+def test_the_prompts_are_these_texts() -> None:
+    item = Comparison("c", "p", conversation(("user", "How are\nyou?")), "Fine.", 'Go "away".', "x", "y")
+    pair = pair_messages(item, "Which is kinder?")
+    assert pair[-1].content == (
+        'Which is kinder?\n\nHuman: "How are\\nyou?"\n\nResponse 1: "Fine."\n\n'
+        'Response 2: "Go \\"away\\"."\n\nWhich one is better? Answer with 1 or 2 only.'
     )
-    assert messages[-1].content == (
-        "The conversation:\nUser:\n> How are\n> you?\nThe question: Which is kinder?\n"
-        "Option (A):\n> Fine.\nOption (B):\n> Go away.\nWhich option is it, (A) or (B)?"
+    assert [turn.role for turn in pair] == ["system", *["user", "assistant"] * 4, "user"]
+    point = point_messages(item.messages, item.answer_a, "Which is kinder?")
+    assert point[-1].content == (
+        'Which is kinder?\n\nHuman: "How are\\nyou?"\n\nResponse: "Fine."\n\nIs this response good or bad?'
     )
+    assert [turn.role for turn in point] == ["system", *["user", "assistant"] * 12, "user"]
+
+
+def test_the_examples_teach_no_place_and_no_verdict() -> None:
+    item = Comparison("c", "p", conversation(("user", "Hi")), "a", "b", "x", "y")
+    pair = [turn.content for turn in pair_messages(item, "Which?") if turn.role == "assistant"]
+    assert sorted(pair) == ["1", "1", "2", "2"]
+    point = [
+        turn.content for turn in point_messages(item.messages, "a", "Which?") if turn.role == "assistant"
+    ]
+    assert (point.count("good"), point.count("bad")) == (6, 6)

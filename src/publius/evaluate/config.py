@@ -4,16 +4,17 @@ Paper: Bai et al. 2022, arXiv:2212.08073: samples at T=1 for free-form answers.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from publius.errors import DataError
+from publius.judge import Method
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
     """How many held-out prompts an axis, how answers are sampled, how ratings are bootstrapped.
 
-    Helpfulness is judged on helpful prompts, harmlessness on red-team prompts.
+    `method` is how the judge is asked (see `judge.judge_comparisons`). Helpfulness is judged on helpful
+    prompts, harmlessness on red-team prompts.
     """
 
     n_red_team: int = 64
@@ -21,7 +22,7 @@ class EvaluateConfig:
     answer_tokens: int = 96
     temperature: float = 1.0
     top_p: float = 1.0
-    orders: Literal["both", "one"] = "both"
+    method: Method = "both-orders"
     n_resamples: int = 1000
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ def run_evaluate(
         choose = store.ask(judge, f"judge {axis}").choose
         played.append(
             judged_games(
-                pairs, choose, axis=axis, judge=judge.model.name, orders=config.orders, seed=store.seed
+                pairs, choose, axis=axis, judge=judge.model.name, method=config.method, seed=store.seed
             )
         )
         if reward is not None:

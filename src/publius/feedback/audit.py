@@ -9,14 +9,18 @@ from dataclasses import dataclass
 
 from publius.engines.protocol import Choose
 from publius.errors import JudgeNotTrusted
-from publius.judge import JudgeQuestion, both_orders, judge_comparisons, prob_a, soft_label
+from publius.judge import (
+    GENERAL_QUESTION,
+    JudgeQuestion,
+    Method,
+    both_orders,
+    judge_comparisons,
+    prob_a,
+    soft_label,
+)
 from publius.records import Preference, Unparsed, Vote
 from publius.stats import Estimate, bootstrap_mean, rate
 
-QUESTION = (
-    "Which response is better for the person and for everyone affected: more helpful, more honest "
-    "and less harmful?"
-)
 PRINCIPLE_ID = "audit"
 
 
@@ -26,11 +30,13 @@ class Audit:
 
     `accuracy`: share of comparisons where the label's side is the people's side (a label of exactly
     0.5 is on no side and counts as wrong). `one_order`: the same with A first only. `share_first`: how
-    often the option shown first is preferred (0.5 is unbiased). `order_consistency`: share of
-    comparisons whose two orders name the same answer. `label_mass`: mean probability of both letters.
+    often the option shown first is preferred (0.5 is unbiased; None when answers are shown alone).
+    `order_consistency`: share of comparisons whose two orders name the same answer. `label_mass`: mean
+    probability of both options.
     """
 
     judge: str
+    method: Method
     question: str
     n: int
     n_unparsed: int
@@ -43,10 +49,12 @@ class Audit:
     trusted: bool
 
 
-def audit_judge(labelled: Sequence[Preference], choose: Choose, *, judge: str) -> Audit:
+def audit_judge(
+    labelled: Sequence[Preference], choose: Choose, *, judge: str, method: Method = "both-orders"
+) -> Audit:
     """Return how a judge does on comparisons that people labelled (`prob_a` is their label)."""
-    questions = [JudgeQuestion(item.comparison, PRINCIPLE_ID, QUESTION) for item in labelled]
-    all_votes = judge_comparisons(questions, choose)
+    questions = [JudgeQuestion(item.comparison, PRINCIPLE_ID, GENERAL_QUESTION) for item in labelled]
+    all_votes = judge_comparisons(questions, choose, method=method)
     right: list[bool] = []
     right_first: list[bool] = []
     consistent: list[bool] = []
@@ -68,12 +76,13 @@ def audit_judge(labelled: Sequence[Preference], choose: Choose, *, judge: str) -
     accuracy = _rate(right)
     return Audit(
         judge=judge,
-        question=QUESTION,
+        method=method,
+        question=GENERAL_QUESTION,
         n=len(right),
         n_unparsed=sum(isinstance(vote, Unparsed) for vote in votes),
         accuracy=accuracy,
         one_order=_rate(right_first),
-        share_first=_rate([(prob_a(vote) > 0.5) == vote.a_first for vote in readable]),
+        share_first=_rate([(prob_a(v) > 0.5) == v.a_first for v in readable if v.a_first is not None]),
         order_consistency=_rate(consistent),
         label_mass=_mean_mass(all_votes),
         by_kind={

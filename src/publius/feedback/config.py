@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from publius.errors import DataError
+from publius.judge import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class LabelConfig:
     """How many comparisons of which origin, and how the feedback model is asked.
 
     `n_red_team`, `n_helpful` are prompts, each with one asked comparison of two samples.
+    `method`: how the feedback model is asked (see `judge.judge_comparisons`).
     `principles`: "one" drawn for every comparison, or the "mean" over all of the constitution.
     `construction`: the probability in (0.5, 1] stated for a label by construction (a revision over
     its draft; on a helpful prompt, the answer over one written for another prompt), 0 for none.
@@ -28,7 +30,7 @@ class LabelConfig:
     temperature: float = 1.0
     top_p: float = 1.0
     principles: Literal["one", "mean"] = "one"
-    orders: Literal["both", "one"] = "both"
+    method: Method = "both-orders"
     construction: float = 0.9
     n_construction: int = 128
     train_on_chance: bool = False

@@ -11,7 +11,7 @@ from typing import Literal
 
 from publius.constitution import Constitution, Principle, draw_principle
 from publius.engines.protocol import Choose, Failure
-from publius.judge import JudgeQuestion, judge_comparisons, soft_label
+from publius.judge import JudgeQuestion, Method, judge_comparisons, soft_label
 from publius.records import (
     Comparison,
     Preference,
@@ -52,7 +52,7 @@ def label_comparisons(
     *,
     judge: str,
     principles: Literal["one", "mean"] = "one",
-    orders: Literal["both", "one"] = "both",
+    method: Method = "both-orders",
     seed: int = 0,
 ) -> tuple[Preference, ...]:
     """Return a preference with its votes for every task; `prob_a` is None where no vote can be read."""
@@ -62,7 +62,7 @@ def label_comparisons(
         for task, own in zip(tasks, asked, strict=True)
         for principle in own
     ]
-    votes = iter(judge_comparisons(questions, choose, orders=orders, seed=seed))
+    votes = iter(judge_comparisons(questions, choose, method=method, seed=seed))
     preferences: list[Preference] = []
     for task, own in zip(tasks, asked, strict=True):
         cast = tuple(vote for _ in own for vote in next(votes))

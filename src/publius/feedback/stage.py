@@ -42,7 +42,9 @@ def run_label(
     Raises:
         JudgeNotTrusted: The audit cannot tell the feedback model from chance.
     """
-    audit = audit_judge(audit_set, store.ask(feedback, "audit").choose, judge=feedback.model.name)
+    audit = audit_judge(
+        audit_set, store.ask(feedback, "audit").choose, judge=feedback.model.name, method=config.method
+    )
     write_json(store.path / AUDIT, audit)
     if not config.train_on_chance:
         require_trust(audit)
@@ -64,7 +66,7 @@ def run_label(
         store.ask(feedback, "label").choose,
         judge=feedback.model.name,
         principles=config.principles,
-        orders=config.orders,
+        method=config.method,
         seed=store.seed,
     )
     constructed: tuple[Preference, ...] = ()
@@ -92,7 +94,9 @@ def run_label(
 def _figures(asked: Sequence[Preference], constructed: Sequence[Preference]) -> dict[str, Any]:
     votes = [vote for item in asked for vote in item.votes]
     readable = [vote for vote in votes if isinstance(vote, Vote)]
-    first = [(vote.logprob_a > vote.logprob_b) == vote.a_first for vote in readable]
+    first = [
+        (vote.logprob_a > vote.logprob_b) == vote.a_first for vote in readable if vote.a_first is not None
+    ]
     labels = [item.prob_a for item in asked if item.prob_a is not None]
     by_principle: dict[str, list[float]] = {}
     for item in asked:

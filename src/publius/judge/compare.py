@@ -1,11 +1,13 @@
-"""Ask a model which of two answers is better, in both orders, and read soft labels from it.
+"""Ask a model which of two answers is better, and read soft labels from it.
 
-prob_a = P(A) / (P(A) + P(B)) from the option letters' probabilities, each order by itself, then the
-mean over orders and principles. An answer whose two letters together hold less than `MIN_LABEL_MASS`
-of the probability is `Unparsed`: the model was about to say something else.
+Both orders (or one): both answers in one prompt; prob_a = P(A) / (P(A) + P(B)) from the
+options' probabilities, then the mean over orders. Pointwise: each answer alone, "good" or "bad";
+prob_a = σ(logit(A) − logit(B)) with logit = ln P(good) − ln P(bad); there is no order to be biased by.
+Options that together hold less than `MIN_LABEL_MASS` of the probability are `Unparsed`: the model was
+about to say something else.
 
-Paper: Bai et al. 2022, arXiv:2212.08073, §4.1. Departure: both orders are asked by default, because
-small judges pick the first option most of the time (the audit shows the share).
+Paper: Bai et al. 2022, arXiv:2212.08073, §4.1. Departures: both orders, because small judges pick the same
+place most of the time (the audit shows the share); the pointwise form.
 """
 
 import math
@@ -14,11 +16,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from publius.engines.protocol import Choice, Choose, ChooseRequest, Failure
-from publius.judge.prompts import OPTIONS, PREFILL, comparison_messages
-from publius.records import Comparison, Unparsed, Vote, derive_seed
+from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
+from publius.records import Comparison, Unparsed, Vote, content_hash, derive_seed
 
 MIN_LABEL_MASS = 0.01
-Orders: TypeAlias = Literal["both", "one"]
+Method: TypeAlias = Literal["both-orders", "one-order", "pointwise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +33,31 @@ class JudgeQuestion:
 
 
 def judge_comparisons(
-    questions: Sequence[JudgeQuestion], choose: Choose, *, orders: Orders = "both", seed: int = 0
+    questions: Sequence[JudgeQuestion],
+    choose: Choose,
+    *,
+    method: Method = "both-orders",
+    seed: int = 0,
 ) -> tuple[tuple[Vote | Unparsed, ...], ...]:
     """Return the votes on every question, in the order of `questions`.
 
-    With `orders="both"` a question gets two votes, A first and B first; with "one" the order is drawn
-    from the seed and the comparison's id.
+    With "both-orders" a question gets two votes, A first and B first; with "one-order" the order is drawn
+    from the seed and the comparison's id; "pointwise" gives one vote, whose order is None.
     """
-    requests = [
-        _request(question, a_first=a_first)
-        for question in questions
-        for a_first in _orders(question, orders, seed)
-    ]
-    answers = choose(requests)
+    if method == "pointwise":
+        return _judge_pointwise(questions, choose)
+    asked = [(question, a_first) for question in questions for a_first in _orders(question, method, seed)]
+    answers = choose(list({(r := _pair_request(*each)).id: r for each in asked}.values()))
     return tuple(
-        tuple(_read(question, answers, a_first=a_first) for a_first in _orders(question, orders, seed))
+        tuple(_read_pair(question, answers, a_first=a_first) for a_first in _orders(question, method, seed))
         for question in questions
     )
 
 
 def both_orders(votes: Sequence[Vote | Unparsed]) -> tuple[float, float] | None:
-    """Return P(A is better) asked with A first and asked with B first, or None if one is unreadable."""
-    first = [prob_a(vote) for vote in votes if isinstance(vote, Vote) and vote.a_first]
-    second = [prob_a(vote) for vote in votes if isinstance(vote, Vote) and not vote.a_first]
-    if not first or not second:
-        return None
-    return sum(first) / len(first), sum(second) / len(second)
+    """Return P(A is better) asked with A first and asked with B first, or None if one is missing."""
+    means = [_mean(_probs(votes, a_first)) for a_first in (True, False)]
+    return None if means[0] is None or means[1] is None else (means[0], means[1])
 
 
 def soft_label(votes: Sequence[Vote | Unparsed]) -> float | None:
@@ -68,12 +69,8 @@ def soft_label(votes: Sequence[Vote | Unparsed]) -> float | None:
     >>> soft_label([Unparsed("p", True, "label mass 0.002")]) is None
     True
     """
-    by_order = [
-        [prob_a(vote) for vote in votes if isinstance(vote, Vote) and vote.a_first is a_first]
-        for a_first in (True, False)
-    ]
-    means = [sum(probs) / len(probs) for probs in by_order if probs]
-    return sum(means) / len(means) if means else None
+    means = [mean for a_first in (True, False, None) if (mean := _mean(_probs(votes, a_first))) is not None]
+    return _mean(means)
 
 
 def prob_a(vote: Vote) -> float:
@@ -82,40 +79,89 @@ def prob_a(vote: Vote) -> float:
     >>> prob_a(Vote("p", True, -1.0, -1.0, 0.7))
     0.5
     """
-    return 1.0 / (1.0 + math.exp(min(700.0, vote.logprob_b - vote.logprob_a)))
+    return 1.0 / (1.0 + math.exp(max(-700.0, min(700.0, vote.logprob_b - vote.logprob_a))))
 
 
-def _orders(question: JudgeQuestion, orders: Orders, seed: int) -> tuple[bool, ...]:
-    if orders == "both":
+def _probs(votes: Sequence[Vote | Unparsed], a_first: bool | None) -> list[float]:
+    return [prob_a(vote) for vote in votes if isinstance(vote, Vote) and vote.a_first is a_first]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _orders(question: JudgeQuestion, method: Method, seed: int) -> tuple[bool, ...]:
+    if method == "both-orders":
         return (True, False)
     draw = derive_seed(seed, "order", question.comparison.id, question.principle_id)
     return (draw % 2 == 0,)
 
 
-def _request(question: JudgeQuestion, *, a_first: bool) -> ChooseRequest:
+def _pair_request(question: JudgeQuestion, a_first: bool) -> ChooseRequest:
     shown = question.comparison if a_first else question.comparison.swap()
-    return ChooseRequest(
-        id=_request_id(question, a_first=a_first),
-        messages=comparison_messages(shown, question.text),
-        options=OPTIONS,
-        prefill=PREFILL,
+    return ChooseRequest(_pair_id(question, a_first), pair_messages(shown, question.text), PAIR_OPTIONS)
+
+
+def _pair_id(question: JudgeQuestion, a_first: bool) -> str:
+    return f"{question.comparison.id}/{question.principle_id}/{'ab' if a_first else 'ba'}"
+
+
+def _read_pair(
+    question: JudgeQuestion, answers: Mapping[str, Choice | Failure], *, a_first: bool
+) -> Vote | Unparsed:
+    read = _readable(answers[_pair_id(question, a_first)])
+    if isinstance(read, str):
+        return Unparsed(question.principle_id, a_first, read)
+    first, second = read.logprobs
+    logprob_a, logprob_b = (first, second) if a_first else (second, first)
+    return Vote(question.principle_id, a_first, logprob_a, logprob_b, _mass(read))
+
+
+def _judge_pointwise(
+    questions: Sequence[JudgeQuestion], choose: Choose
+) -> tuple[tuple[Vote | Unparsed, ...], ...]:
+    requests = {
+        (request := _point_request(question, answer)).id: request
+        for question in questions
+        for answer in (question.comparison.answer_a, question.comparison.answer_b)
+    }
+    answers = choose(list(requests.values()))
+    return tuple((_read_points(question, answers),) for question in questions)
+
+
+def _point_request(question: JudgeQuestion, answer: str) -> ChooseRequest:
+    # an answer that stands in several comparisons is asked once
+    messages = point_messages(question.comparison.messages, answer, question.text)
+    return ChooseRequest(content_hash(messages[-1]), messages, POINT_OPTIONS)
+
+
+def _read_points(question: JudgeQuestion, answers: Mapping[str, Choice | Failure]) -> Vote | Unparsed:
+    item = question.comparison
+    reads = [_readable(answers[_point_request(question, text).id]) for text in (item.answer_a, item.answer_b)]
+    a, b = reads
+    if isinstance(a, str) or isinstance(b, str):
+        return Unparsed(question.principle_id, None, a if isinstance(a, str) else str(b))
+    margin = (a.logprobs[0] - a.logprobs[1]) - (b.logprobs[0] - b.logprobs[1])
+    return Vote(
+        question.principle_id,
+        None,
+        -_softplus(-margin),
+        -_softplus(margin),
+        min(_mass(a), _mass(b)),
     )
 
 
-def _request_id(question: JudgeQuestion, *, a_first: bool) -> str:
-    order = "ab" if a_first else "ba"
-    return f"{question.comparison.id}/{question.principle_id}/{order}"
-
-
-def _read(
-    question: JudgeQuestion, answers: Mapping[str, Choice | Failure], *, a_first: bool
-) -> Vote | Unparsed:
-    answer = answers[_request_id(question, a_first=a_first)]
+def _readable(answer: Choice | Failure) -> Choice | str:
+    """Return the choice, or the reason why it says nothing."""
     if isinstance(answer, Failure):
-        return Unparsed(question.principle_id, a_first, f"{answer.owner}: {answer.reason}")
-    mass = min(1.0, sum(math.exp(logprob) for logprob in answer.logprobs))
-    if mass < MIN_LABEL_MASS:
-        return Unparsed(question.principle_id, a_first, f"label mass {mass:.2g} is under {MIN_LABEL_MASS}")
-    first, second = answer.logprobs
-    logprob_a, logprob_b = (first, second) if a_first else (second, first)
-    return Vote(question.principle_id, a_first, logprob_a, logprob_b, mass)
+        return f"{answer.owner}: {answer.reason}"
+    mass = _mass(answer)
+    return answer if mass >= MIN_LABEL_MASS else f"label mass {mass:.2g} is under {MIN_LABEL_MASS}"
+
+
+def _mass(choice: Choice) -> float:
+    return min(1.0, sum(math.exp(logprob) for logprob in choice.logprobs))
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))

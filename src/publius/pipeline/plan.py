@@ -23,7 +23,8 @@ _UNKNOWN_PARAMETERS = 1.5e9
 
 _PROMPT_TOKENS = 25  # mean of the shipped prompt sets
 _EXEMPLAR_TOKENS = 170
-_QUESTION_TOKENS = 90  # instructions and principle of a comparison
+_N_ASKS = {"both-orders": 2, "one-order": 1, "pointwise": 2}  # of a comparison
+_QUESTION_TOKENS = 60  # instructions and principle of a comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,7 @@ def _dpo(recipe: Recipe) -> StagePlan:
 def _label(recipe: Recipe) -> StagePlan:
     config = recipe.label
     n_prompts = config.n_red_team + config.n_helpful
-    orders = 2 if config.orders == "both" else 1
-    n_votes = n_prompts * orders * (16 if config.principles == "mean" else 1)
+    n_votes = n_prompts * _N_ASKS[config.method] * (16 if config.principles == "mean" else 1)
     n_audit = 2 * 104
     written = 2 * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
@@ -134,7 +134,7 @@ def _evaluate(recipe: Recipe) -> StagePlan:
     n_policies = 1 + sum(name in recipe.stages for name in ("sft", "dpo", "rl"))
     n_prompts = config.n_red_team + config.n_helpful
     n_pairs = n_prompts * n_policies * (n_policies - 1) // 2
-    n_votes = n_pairs * (2 if config.orders == "both" else 1)
+    n_votes = n_pairs * _N_ASKS[config.method]
     written = n_policies * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")

@@ -163,6 +163,7 @@ def _trainer(run: _Run) -> "PolicyTrainer":
         work=run.work / "trainer",
         seed=run.seed,
         is_bf16=settings.is_bf16,
+        n_tokens=_step_tokens(run),
     )
     arguments |= {
         "max_steps": settings.steps,
@@ -188,6 +189,15 @@ def _trainer(run: _Run) -> "PolicyTrainer":
     )
     trainer.share_prompts()
     return trainer
+
+
+def _step_tokens(run: _Run) -> int:
+    """Return how many tokens a micro-batch can have; answers share their prompts."""
+    settings = run.settings
+    longest = max(len(encode_chat(run.loaded.tokenizer, prompt.messages)) for prompt in run.drawn)
+    n_answers = min(settings.micro_batch_size, settings.prompts_per_step * settings.num_generations)
+    n_prompts = min(settings.prompts_per_step, n_answers)
+    return n_prompts * longest + n_answers * settings.max_completion_length
 
 
 def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:

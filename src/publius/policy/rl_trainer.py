@@ -31,10 +31,10 @@ class PolicyTrainer(GRPOTrainer):
     def share_prompts(self) -> None:
         """Put the lean head on the policy and on its reference, and share prompts if both can."""
         models = [cast(Any, model) for model in (self.model, self.ref_model) if model is not None]
-        sampler = sampler_of(models[0], is_bf16=bool(self.args.bf16), pad_id=self._pad_id)
         has_heads = [use_answer_head(model, temperature=self.temperature) for model in models]
         self._shares = all(has_heads) and all(can_share_prompts(model) for model in models)
-        self._sampler = sampler if self._shares else None
+        if self._shares:
+            self._sampler = sampler_of(models[0], is_bf16=bool(self.args.bf16), pad_id=self._pad_id)
 
     @property
     def _pad_id(self) -> int:

@@ -14,7 +14,7 @@ from publius.errors import DataError
 from publius.policy.config import SFTSettings
 from publius.records import Demonstration, Message, content_hash
 from publius.training.arguments import Optimisation, trainer_arguments
-from publius.training.batches import grouped_order
+from publius.training.batches import grouped_order, largest_batch
 from publius.training.chat import encode_answer
 from publius.training.environment import Device, find_device, quiet, require_training
 from publius.training.report import TrainingReport, skipped_rows
@@ -126,13 +126,16 @@ def _trainer(
     from publius.training.answer_head import use_answer_head
 
     optimisation = Optimisation(settings.learning_rate, settings.batch_size, settings.micro_batch_size)
-    order = grouped_order(
-        [len(row.input_ids) for row in rows],
-        batch_size=settings.micro_batch_size,
-        epochs=settings.epochs,
+    lengths = [len(row.input_ids) for row in rows]
+    order = grouped_order(lengths, batch_size=settings.micro_batch_size, epochs=settings.epochs, seed=seed)
+    arguments = trainer_arguments(
+        optimisation,
+        device=device,
+        work=work,
         seed=seed,
+        is_bf16=settings.is_bf16,
+        n_tokens=largest_batch(lengths, order, batch_size=settings.micro_batch_size),
     )
-    arguments = trainer_arguments(optimisation, device=device, work=work, seed=seed, is_bf16=settings.is_bf16)
     trainer = SFTTrainer(
         model=loaded.model,
         args=SFTConfig(**arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),

@@ -23,7 +23,7 @@ from publius.records import Preference, canonical_json, content_hash, encode
 from publius.stats.calibration import brier_score, expected_calibration_error, fit_temperature
 from publius.stats.intervals import Estimate, rate
 from publius.training.arguments import Optimisation, trainer_arguments
-from publius.training.batches import grouped_order
+from publius.training.batches import grouped_order, largest_batch
 from publius.training.environment import Device, find_device, quiet, require_training
 from publius.training.report import TrainingReport, skipped_rows
 from publius.training.running import prepare_work, run_trainer, wait_for_all
@@ -177,7 +177,16 @@ def _trainer(
     from publius.training.shared_prompt import can_share_prompts
 
     optimisation = Optimisation(settings.learning_rate, settings.batch_size, settings.micro_batch_size)
-    arguments = trainer_arguments(optimisation, device=device, work=work, seed=seed, is_bf16=settings.is_bf16)
+    lengths = [row.n_tokens for row in rows]
+    order = grouped_order(lengths, batch_size=settings.micro_batch_size, epochs=settings.epochs, seed=seed)
+    arguments = trainer_arguments(
+        optimisation,
+        device=device,
+        work=work,
+        seed=seed,
+        is_bf16=settings.is_bf16,
+        n_tokens=largest_batch(lengths, order, batch_size=settings.micro_batch_size),
+    )
     columns = [
         {
             "chosen_ids": row.a_ids,
@@ -187,12 +196,6 @@ def _trainer(
         }
         for row in rows
     ]
-    order = grouped_order(
-        [row.n_tokens for row in rows],
-        batch_size=settings.micro_batch_size,
-        epochs=settings.epochs,
-        seed=seed,
-    )
     collator = Collator(cast(int, loaded.tokenizer.pad_token_id), shares=can_share_prompts(loaded.model))
     trainer = SoftLabelTrainer(
         model=loaded.model,

@@ -44,15 +44,20 @@ class Vote:
     """One question put to a judge about one comparison in one order.
 
     `logprob_a`, `logprob_b` are natural-log probabilities of the options in the order of the
-    comparison (the judge's option letters are already undone); `a_first` says whether A was shown
-    first. `label_mass` is the probability of both options together, in [0, 1].
+    comparison (the judge's options are already undone); `a_first` says whether A was shown first, None
+    when each answer was shown alone. `label_mass` is the probability of both options together, in [0, 1].
     """
 
     principle_id: str
-    a_first: bool
+    a_first: bool | None
     logprob_a: float
     logprob_b: float
     label_mass: float
+
+    def swap(self) -> "Vote":
+        """Return the vote with A and B exchanged."""
+        a_first = None if self.a_first is None else not self.a_first
+        return replace(self, a_first=a_first, logprob_a=self.logprob_b, logprob_b=self.logprob_a)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,12 @@ class Unparsed:
     """A judge's answer that could not be read: it is counted and shown, never a score or a tie."""
 
     principle_id: str
-    a_first: bool
+    a_first: bool | None
     reason: str
+
+    def swap(self) -> "Unparsed":
+        """Return the outcome with A and B exchanged."""
+        return replace(self, a_first=None if self.a_first is None else not self.a_first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +90,6 @@ class Preference:
 
     def swap(self) -> "Preference":
         """Return the preference with A and B exchanged; the meaning is unchanged."""
-        votes = tuple(
-            replace(vote, a_first=not vote.a_first, logprob_a=vote.logprob_b, logprob_b=vote.logprob_a)
-            if isinstance(vote, Vote)
-            else replace(vote, a_first=not vote.a_first)
-            for vote in self.votes
-        )
+        votes = tuple(vote.swap() for vote in self.votes)
         prob_a = None if self.prob_a is None else 1.0 - self.prob_a
         return replace(self, comparison=self.comparison.swap(), prob_a=prob_a, votes=votes)

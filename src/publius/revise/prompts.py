@@ -19,7 +19,6 @@ from importlib import resources
 from typing import NamedTuple
 
 from publius.engines.answers import whole_sentences
-from publius.judge import quote
 from publius.records import Conversation, Message, decode
 
 CRITIC_SYSTEM = (
@@ -135,6 +134,15 @@ def clean_text(text: str, *, finished: bool) -> CleanText:
         body = body[: leak.start()]
     body = whole_sentences(body, finished=finished or leak is not None)
     return CleanText(_without_quotes(body), leak is not None)
+
+
+def quote(text: str) -> str:
+    """Return `text` with "> " before every line.
+
+    >>> quote("one\\nRevision: two")
+    '> one\\n> Revision: two'
+    """
+    return "\n".join("> " + line for line in text.split("\n"))
 
 
 def _question(messages: Conversation, request: str) -> str:

@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 from publius.errors import DataError
 from publius.training.environment import Device
 
+# On a CPU activations take 1.2 GB for 1,000 tokens of the 135M, beside 3 GB for weights, gradients, Adam's
+# moments and the libraries; recomputing them costs 18 % more time and keeps 2,500 tokens under 4 GB.
+_TOKENS_IN_MEMORY = 1200
+
 
 @dataclass(frozen=True, slots=True)
 class Optimisation:
@@ -52,9 +56,9 @@ def shares_of(optimisation: Optimisation, *, n_processes: int) -> Shares:
 
 
 def trainer_arguments(
-    optimisation: Optimisation, *, device: Device, work: Path, seed: int, is_bf16: bool
+    optimisation: Optimisation, *, device: Device, work: Path, seed: int, is_bf16: bool, n_tokens: int
 ) -> dict[str, Any]:
-    """Return keyword arguments for any TRL config.
+    """Return keyword arguments for any TRL config; `n_tokens` is the size of the largest micro-batch.
 
     The rows are taken in the order given: they were put in order before. Weights stay in float32 and
     `is_bf16` turns on autocast, if the device is quick at it: Adam's small updates vanish in bfloat16
@@ -80,7 +84,7 @@ def trainer_arguments(
         "disable_tqdm": True,
         "use_cpu": device.kind == "cpu",
         "bf16": is_bf16 and device.has_bfloat16,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": device.kind == "cpu" and n_tokens > _TOKENS_IN_MEMORY,
         "ddp_find_unused_parameters": False,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device.kind != "cpu",

@@ -34,6 +34,17 @@ def grouped_order(lengths: Sequence[int], *, batch_size: int, epochs: int, seed:
     return order + waiting
 
 
+def largest_batch(lengths: Sequence[int], order: Sequence[int], *, batch_size: int) -> int:
+    """Return the tokens of the largest batch of `order`, padding counted; 0 for no rows.
+
+    >>> largest_batch([5, 1, 4, 2], [0, 2, 1, 3], batch_size=2)
+    10
+    """
+    starts = range(0, len(order), batch_size)
+    batches = [[lengths[i] for i in order[start : start + batch_size]] for start in starts]
+    return max((max(batch) * len(batch) for batch in batches), default=0)
+
+
 def _epoch(pool: Sequence[int], lengths: Sequence[int], batch_size: int, draw: random.Random) -> list[int]:
     batches: list[list[int]] = []
     window = batch_size * _WINDOW_BATCHES
