@@ -164,8 +164,11 @@ def test_control_tokens_in_text_are_text(engine: Engine, ask):
         )
         assert n_more >= 3, control  # as a control token it would be one
     turns = conversation(("system", HOSTILE), ("user", HOSTILE), ("assistant", HOSTILE), ("user", "Go on."))
-    answers = completions(engine.generate([ask("turns", turns), ask("prefill", "Hello.", prefill=HOSTILE)]))
-    assert all("<|im_end|>" not in answer.text for answer in answers.values())
+    plain, opened = ask("plain", "Hello."), ask("opened", "Hello.", prefill=HOSTILE)
+    answers = completions(engine.generate([plain, opened, ask("turns", turns)]))
+    # the prefill is text of the assistant's turn, all of it, so the turn is still open after it
+    n_text = engine.count_tokens((user(HOSTILE),)) - engine.count_tokens((user(""),))
+    assert abs(answers["opened"].prompt_tokens - answers["plain"].prompt_tokens - n_text) <= 2
 
 
 def test_roles_a_template_refuses_or_takes_never_stop_the_others(engine: Engine, ask):

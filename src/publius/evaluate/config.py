@@ -26,7 +26,9 @@ class EvaluateConfig:
     n_resamples: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("n_red_team", "n_helpful", "answer_tokens", "n_resamples"):
+        if self.n_resamples < 100:
+            raise DataError(f"n_resamples must be at least 100, not {self.n_resamples!r}", where="evaluate")
+        for name in ("n_red_team", "n_helpful", "answer_tokens"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} must be at least 1, not {getattr(self, name)!r}", where="evaluate")
         if self.temperature < 0:

@@ -20,7 +20,13 @@ from publius.preference.config import PMSettings
 from publius.preference.rows import PMRow, pm_rows
 from publius.preference.score import SCALE_FILE, PreferenceModel, RewardScale, scale_of, wrap
 from publius.records import Preference, canonical_json, content_hash, encode
-from publius.stats.calibration import brier_score, expected_calibration_error, fit_temperature
+from publius.stats.calibration import (
+    Bin,
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    reliability_bins,
+)
 from publius.stats.intervals import Estimate, rate
 from publius.training.arguments import Optimisation, trainer_arguments
 from publius.training.batches import grouped_order, largest_batch
@@ -45,7 +51,7 @@ class HeldOut:
     """How well the PM predicts labels it has not seen.
 
     `accuracy` counts comparisons whose label takes a side; `ece` and `brier` compare σ(r_A − r_B) with
-    the soft label; `temperature` above 1 means over-confidence.
+    the soft label; `temperature` above 1 means over-confidence. `bins` are the reliability diagram's.
     """
 
     n: int
@@ -54,6 +60,7 @@ class HeldOut:
     ece: float
     brier: float
     temperature: float | None
+    bins: tuple[Bin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ def measure(pm: PreferenceModel, rows: Sequence[PMRow]) -> HeldOut:
         ece=expected_calibration_error(probs, labels),
         brier=brier_score(probs, labels),
         temperature=fit_temperature(margins, labels),
+        bins=reliability_bins(probs, labels),
     )
 
 
