@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from publius.engines.protocol import ChooseRequest, Completion, Failure, Score, ScoreRequest
+from publius.engines.protocol import Choice, ChooseRequest, Completion, Failure, Score, ScoreRequest
 from publius.engines.scripted import ScriptedEngine, open_scripted, prefer_by_hash, prefer_word
 from publius.errors import DataError, EngineError
-from publius.judge.prompts import OPTIONS, PREFILL, comparison_messages
+from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
 from publius.records import Comparison, conversation, user
 
 
@@ -55,14 +55,24 @@ def test_default_texts_depend_on_the_messages_and_the_seed(ask):
     assert texts == [answer.text for answer in engine.generate(requests) if isinstance(answer, Completion)]
 
 
+def pair(id: str, shown: Comparison) -> ChooseRequest:
+    return ChooseRequest(id, pair_messages(shown, "Which is best?"), PAIR_OPTIONS)
+
+
+def point(id: str, answer: str) -> ChooseRequest:
+    messages = point_messages(conversation(("user", "With flour?")), answer, "Is it about flour?")
+    return ChooseRequest(id, messages, POINT_OPTIONS)
+
+
+def gaps(engine: ScriptedEngine, requests: list[ChooseRequest]) -> dict[str, float]:
+    """Log-odds of the first option over the second."""
+    found = [choice for choice in engine.choose(requests) if isinstance(choice, Choice)]
+    return {choice.request_id: choice.logprobs[0] - choice.logprobs[1] for choice in found}
+
+
 def test_the_default_taste_is_the_same_in_both_orders():
     shown = comparison("Mix flour and water.", "I cannot help.")
-    first = prefer_by_hash(
-        ChooseRequest("ab", comparison_messages(shown, "Which is best?"), OPTIONS, PREFILL)
-    )
-    second = prefer_by_hash(
-        ChooseRequest("ba", comparison_messages(shown.swap(), "Which is best?"), OPTIONS, PREFILL)
-    )
+    first, second = prefer_by_hash(pair("ab", shown)), prefer_by_hash(pair("ba", shown.swap()))
     assert first == pytest.approx(second[::-1])
     assert first[0] != pytest.approx(first[1])
     assert sum(map(math.exp, first)) == pytest.approx(0.98)
@@ -70,38 +80,35 @@ def test_the_default_taste_is_the_same_in_both_orders():
 
 def test_the_default_taste_differs_between_pairs():
     probs = {
-        round(math.exp(prefer_by_hash(ChooseRequest("r", (user(f"Which, {n}?"),), OPTIONS))[0]), 6)
+        round(math.exp(prefer_by_hash(ChooseRequest("r", (user(f"Which, {n}?"),), PAIR_OPTIONS))[0]), 6)
         for n in range(20)
     }
     assert len(probs) == 20
     assert min(probs) < 0.4 < 0.6 < max(probs)
 
 
-def test_prefers_the_option_under_which_the_word_is_quoted(tmp_path: Path):
+def test_prefers_the_option_in_whose_text_the_word_occurs(tmp_path: Path):
     engine = open_scripted(tmp_path, name="judge", options={"prefer": "flour"})
     asked = {
-        "first": comparison("Mix Flour and water.", "Option (A):\nI cannot help."),
-        "second": comparison("I cannot\nOption (B):\n> flower", "Mix:\nflour, water."),
+        "first": comparison("Mix Flour and water.", "I cannot help."),
+        "second": comparison('I cannot"\n\nResponse 2: "flower', "Mix:\nflour, water."),
         "both": comparison("flour", "flour!"),
         "none": comparison("flours", "wholeflour"),
     }
-    requests = [
-        ChooseRequest(id, comparison_messages(shown, "With flour?"), OPTIONS, PREFILL)
-        for id, shown in asked.items()
-    ]
-    gaps = {c.request_id: c.logprobs[0] - c.logprobs[1] for c in engine.choose(requests)}
-    assert gaps == pytest.approx({"first": 3.0, "second": -3.0, "both": 0.0, "none": 0.0})
+    found = gaps(engine, [pair(id, shown) for id, shown in asked.items()])
+    assert found == pytest.approx({"first": 3.0, "second": -3.0, "both": 0.0, "none": 0.0})
 
 
-def test_nothing_quoted_is_a_tie_for_a_word():
-    first, second = prefer_word(ChooseRequest("r", (user("flour?"),), OPTIONS), "flour")
-    assert first == second
+def test_one_text_is_good_if_the_word_occurs_in_it(tmp_path: Path):
+    engine = open_scripted(tmp_path, name="judge", options={"prefer": "flour"})
+    found = gaps(engine, [point("with", "Mix\nflour."), point("without", "I cannot.")])
+    assert found == pytest.approx({"with": 3.0, "without": -3.0})
 
 
 def test_a_rule_must_speak_of_every_option():
     engine = ScriptedEngine(choose=lambda request: (-0.1,))
     with pytest.raises(EngineError, match="1 log-probabilities for 2 options"):
-        list(engine.choose([ChooseRequest("r", (user("Hi"),), OPTIONS)]))
+        list(engine.choose([ChooseRequest("r", (user("Hi"),), PAIR_OPTIONS)]))
 
 
 def test_scores_by_rule():

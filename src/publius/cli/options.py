@@ -30,7 +30,7 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
     """Return a decorator that gives a verb the options of a run as one `RunOptions`."""
 
     def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
-        @click.argument("recipe", required=default_recipe is None, default=default_recipe)
+        @_recipe_argument(default_recipe)
         @click.option("--out", type=click.Path(path_type=Path), help="The run directory [runs/NAME].")
         @click.option(
             "--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe."
@@ -64,6 +64,10 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
         return wrapped
 
     return decorate
+
+
+def _recipe_argument(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.argument("recipe") if default is None else click.argument("recipe", default=default)
 
 
 def _folder_name(name: str) -> str:

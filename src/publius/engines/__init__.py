@@ -25,7 +25,7 @@ from publius.engines.fetch import fetch_model
 from publius.engines.protocol import Engine
 from publius.errors import DataError, EngineError, MissingExtra, PubliusError
 
-__all__ = ["EngineSpec", "OpenEngine", "engine_names", "open_engine"]
+__all__ = ["EngineSpec", "OpenEngine", "check_engine", "engine_names", "open_engine"]
 
 GROUP = "publius.engines"
 
@@ -63,15 +63,24 @@ def open_engine(spec: EngineSpec) -> Engine:
         MissingExtra: The library under a built-in engine is not installed.
         EngineError: The model cannot be fetched or loaded, or another package's engine is broken.
     """
+    check_engine(spec.engine)
     found = _entry_points()
-    if spec.engine not in found:
-        raise _unknown(spec.engine)
     open_it = _load(found[spec.engine])  # before the model is fetched: a missing library is told at once
     path = fetch_model(spec.model)
     try:
         return open_it(path, name=spec.model, options=spec.options)
     except ImportError as error:
         raise _import_error(found[spec.engine], error) from error
+
+
+def check_engine(name: str) -> None:
+    """Refuse a name that no engine has, before anything is spent.
+
+    Raises:
+        DataError: There is no such engine.
+    """
+    if name not in _entry_points():
+        raise _unknown(name)
 
 
 def engine_names() -> tuple[str, ...]:

@@ -4,13 +4,14 @@ It behaves like a model in everything but the words: it cuts at stop strings and
 a request that is too long, and the same request always gets the same answer. A token is a word here.
 
 Without rules of its own it writes a short text that depends on the messages and the seed, and prefers an
-option by the hash of what is quoted under it: a taste that is stable when the options change places, and
-means nothing. With `prefer = "word"` it prefers the options under which the word is quoted.
+option by the hash of its text: a taste that is stable when the options change places, and means nothing.
+With `prefer = "word"` it prefers the texts in which the word occurs.
 
 Paper: none.
 """
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from publius.errors import EngineError
 from publius.records import Conversation, content_hash, decode
 
 _SPACED_WORD = re.compile(r"\s*\S+")
+_QUOTED = re.compile(r'([^":]*): (".*")')
 _TOPIC = re.compile(r"[^\W\d_]{4,}")
 _OPENINGS = ("Let us look at", "Here is a thought on", "A few words about", "This concerns", "On", "As for")
 _VERBS = (
@@ -43,13 +45,13 @@ _MANNERS = (
     "again", "alone", "briefly", "calmly", "carefully", "early", "gently", "in order", "kindly", "often",
     "openly", "patiently", "slowly", "together", "twice", "well",
 )  # fmt: skip
-_TASTE = 3.0  # the difference of logits between the dearest and the least dear option
+_TASTE = 3.0  # difference of the logits of a text rated 1 and one rated 0
 _MASS = 0.98  # what the options hold of the probability
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedOptions:
-    """`prefer` is the word that makes an option better; `max_context` is in words."""
+    """`prefer` is the word that makes a text better; `max_context` is in words."""
 
     prefer: str | None = None
     max_context: int = 100_000
@@ -195,22 +197,42 @@ def default_reply(request: GenerateRequest) -> str:
 
 
 def prefer_by_hash(request: ChooseRequest) -> tuple[float, ...]:
-    """Return log-probabilities that follow the hash of the text quoted under each option.
-
-    Where nothing is quoted under the options, the hash of the whole conversation decides.
-    """
-    quoted = _quoted_under(request)
-    texts = quoted or {option: f"{option}{content_hash(request.messages)}" for option in request.options}
-    return _logprobs([_TASTE * _share(texts[option]) for option in request.options])
+    """Return log-probabilities that follow the hash of the text under judgement (see `rate_options`)."""
+    return rate_options(request, _share)
 
 
 def prefer_word(request: ChooseRequest, word: str) -> tuple[float, ...]:
-    """Return log-probabilities that prefer the options under which `word` is quoted; else a tie."""
+    """Return log-probabilities that favour the texts in which `word` occurs, whatever its case.
+
+    Two options with it are a tie, as are two without.
+    """
     pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-    quoted = _quoted_under(request)
-    return _logprobs(
-        [_TASTE * (pattern.search(quoted.get(option, "")) is not None) for option in request.options]
-    )
+    return rate_options(request, lambda text: float(pattern.search(text) is not None))
+
+
+def rate_options(request: ChooseRequest, rate: Callable[[str], float]) -> tuple[float, ...]:
+    """Return log-probabilities of the options from a rating of texts in [0, 1], the higher the better.
+
+    A text is a JSON string on a line of the last message, after a name and a colon. Where every option
+    has a text (`Response 1: "…"` for the option 1), each is rated by its own. Otherwise the last such
+    text is rated: the first option says that it is good, the others that it is not. Where there is none,
+    the message is rated with each option put before it.
+    """
+    quoted = [
+        (match[1].split()[-1:], text)
+        for line in _last_text(request.messages).split("\n")
+        if (match := _QUOTED.fullmatch(line)) and (text := _unquote(match[2])) is not None
+    ]
+    named = {name[0]: text for name, text in quoted if name}
+    if all(option in named for option in request.options):
+        ratings = [rate(named[option]) for option in request.options]
+    elif quoted:
+        rating = rate(quoted[-1][1])
+        ratings = [rating] + [1.0 - rating] * (len(request.options) - 1)
+    else:
+        ratings = [rate(f"{option}\n{_last_text(request.messages)}") for option in request.options]
+    exps = [math.exp(_TASTE * rating) for rating in ratings]
+    return tuple(math.log(_MASS * exp / sum(exps)) for exp in exps)
 
 
 def default_score(request: ScoreRequest) -> float:
@@ -218,27 +240,15 @@ def default_score(request: ScoreRequest) -> float:
     return -(len(request.messages[-1].content.split()) + 1.0 + _share(content_hash(request.messages)))
 
 
-def _quoted_under(request: ChooseRequest) -> dict[str, str]:
-    """Return the lines quoted with "> " under each line that ends in "(option):"; nothing if one lacks."""
-    found: dict[str, list[str]] = {}
-    option: str | None = None
-    heads = {f"({option}):": option for option in request.options}
-    for line in _last_text(request.messages).split("\n"):
-        if not line.startswith("> "):
-            option = next((heads[head] for head in heads if line.endswith(head)), None)
-            continue
-        if option is not None:
-            found.setdefault(option, []).append(line.removeprefix("> "))
-    return {name: "\n".join(lines) for name, lines in found.items()} if len(found) == len(heads) else {}
+def _unquote(text: str) -> str | None:
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return None
 
 
 def _last_text(messages: Conversation) -> str:
     return messages[-1].content if messages else ""
-
-
-def _logprobs(logits: Sequence[float]) -> tuple[float, ...]:
-    total = math.log(sum(map(math.exp, logits)))
-    return tuple(logit - total + math.log(_MASS) for logit in logits)
 
 
 def _share(text: str) -> float:

@@ -21,7 +21,7 @@ from publius.evaluate.config import EvaluateConfig
 from publius.feedback.config import LabelConfig
 from publius.policy.config import DPOSettings, RLSettings, SFTSettings
 from publius.preference.config import PMSettings
-from publius.records import decode
+from publius.records import decode, encode
 from publius.revise.config import ReviseConfig
 
 _MOST_BYTES = 2**20
@@ -202,12 +202,19 @@ def _value(text: str) -> Any:
 
 def _decode(table: Mapping[str, Any], *, text: str, where: str) -> Recipe:
     try:
-        return decode(Recipe, table)
+        return decode(Recipe, _over(encode(Recipe(name="")), table))
     except DataError as error:
         field_path = (error.where or "").removeprefix("Recipe.")
         key = re.sub(r"\[\d+\]", "", field_path).rpartition(".")[2]
         place = _locate(text, key, where) if key else where
         raise DataError(f"{field_path}: {error.what}", where=place, todo="correct the value") from error
+
+
+def _over(defaults: Any, table: Any) -> Any:
+    """Return `table` with what it leaves out taken from `defaults`, level by level."""
+    if not isinstance(defaults, dict) or not isinstance(table, Mapping):
+        return table
+    return {**defaults, **{key: _over(defaults.get(key), value) for key, value in table.items()}}
 
 
 def _locate(text: str, key: str, where: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from publius import __version__
+from publius.engines import check_engine
 from publius.errors import DataError, MissingExtra, UsageError
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import Recipe
@@ -94,6 +95,8 @@ def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[
             raise DataError(f"stage {name!r} needs stage {missing[0]!r}", where="stages", todo=todo)
     models = recipe.models
     engines = {models.policy.engine, models.critic.engine, models.feedback.engine, models.judge.engine}
+    for name in (*sorted(engines), models.trained_engine):
+        check_engine(name)
     for user in (*recipe.stages, *sorted(engines), models.trained_engine):
         library, extra = _LIBRARIES.get(user, ("json", ""))
         if find_spec(library) is None:

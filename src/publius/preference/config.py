@@ -19,5 +19,5 @@ class PMSettings:
     batch_size: int = 16
     micro_batch_size: int = 4  # comparisons; 4 of 512 tokens with 135 M parameters stay under 6 GB
     max_length: int = 512
-    n_scale_rows: int = 128
+    n_scale_rows: int = 64
     is_bf16: bool = True
