@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from publius.engines.protocol import Choice, ChooseRequest, Completion, Failure, Score, ScoreRequest
-from publius.engines.scripted import ScriptedEngine, open_scripted, prefer_by_hash, prefer_word
+from publius.engines.scripted import ScriptedEngine, open_scripted, prefer_by_hash
 from publius.errors import DataError, EngineError
 from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
 from publius.records import Comparison, conversation, user

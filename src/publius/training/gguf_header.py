@@ -1,4 +1,4 @@
-"""Read the header of a GGUF file: its metadata (tokenizer, template, sizes) without its weights.
+"""Read the header of a GGUF file: its metadata (tokenizer, template, sizes) and where its tensors lie.
 
 The file comes from outside, so every length in it is checked before anything is allocated for it.
 
@@ -6,7 +6,9 @@ Paper: none. Format: the public GGUF specification, versions 2 and 3, little-end
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
@@ -39,13 +41,36 @@ def read_gguf_header(path: Path) -> dict[str, Value]:
     Raises:
         DataError: The file is not GGUF version 2 or 3, or it ends too early.
     """
-    try:
-        with path.open("rb") as file:
-            return _read_fields(file, path)
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", where=path) from error
-    except struct.error as error:
-        raise DataError("the GGUF header ends too early", where=path, todo="fetch the file again") from error
+    with _opened(path) as file:
+        return _read_fields(file, path)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPlace:
+    """Where a tensor lies in its file: `shape` with the longest stride first, `start` in bytes.
+
+    `kind` is GGUF's number of the storage type: 0 float32, 1 float16, 2 Q4_0, 3 Q4_1, 8 Q8_0, 12 Q4_K,
+    14 Q6_K and so on.
+    """
+
+    kind: int
+    shape: tuple[int, ...]
+    start: int
+
+
+def read_gguf_tensors(path: Path) -> dict[str, TensorPlace]:
+    """Return the places of a GGUF file's tensors by name.
+
+    Raises:
+        DataError: The file is not GGUF version 2 or 3, or it ends too early.
+    """
+    with _opened(path) as file:
+        n_tensors, fields = _read_fields(file, path)
+        _check(n_tensors <= _MAX_FIELDS, path, f"{n_tensors} tensors")
+        places = [_read_tensor(file, path) for _ in range(n_tensors)]
+        alignment = header_number(fields, "general.alignment") or 32
+        data = -(-file.tell() // alignment) * alignment
+        return {name: replace(place, start=place.start + data) for name, place in places}
 
 
 def header_text(header: Mapping[str, Value], key: str) -> str | None:
@@ -92,20 +117,41 @@ def control_tokens(header: Mapping[str, Value]) -> dict[str, int]:
     return {tokens[i]: i for i, kind in enumerate(kinds) if kind in (3, 4) and i < len(tokens)}
 
 
-def _read_fields(file: BinaryIO, path: Path) -> dict[str, Value]:
+@contextmanager
+def _opened(path: Path) -> Generator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=path) from error
+    except struct.error as error:
+        raise DataError("the GGUF header ends too early", where=path, todo="fetch the file again") from error
+
+
+def _read_fields(file: BinaryIO, path: Path) -> tuple[int, dict[str, Value]]:
+    """Return the number of tensors and the metadata; the file then stands at the first tensor's entry."""
     magic, version = struct.unpack("<4sI", file.read(8))
     if magic != b"GGUF":
         raise DataError("this is not a GGUF file", where=path)
     if version not in (2, 3):
         raise DataError(f"GGUF version {version} is not known (2 and 3 are)", where=path)
-    _, n_fields = struct.unpack("<QQ", file.read(16))
+    n_tensors, n_fields = struct.unpack("<QQ", file.read(16))
     _check(n_fields <= _MAX_FIELDS, path, f"{n_fields} metadata fields")
     fields: dict[str, Value] = {}
     for _ in range(n_fields):
         key = _read_string(file, path)
         (kind,) = struct.unpack("<I", file.read(4))
         fields[key] = _read_value(file, kind, path)
-    return fields
+    return n_tensors, fields
+
+
+def _read_tensor(file: BinaryIO, path: Path) -> tuple[str, TensorPlace]:
+    name = _read_string(file, path)
+    (n_dimensions,) = struct.unpack("<I", file.read(4))
+    _check(n_dimensions <= 4, path, f"a tensor of {n_dimensions} dimensions")
+    shape = struct.unpack(f"<{n_dimensions}Q", file.read(8 * n_dimensions))
+    kind, start = struct.unpack("<IQ", file.read(12))
+    return name, TensorPlace(kind, shape[::-1], start)
 
 
 def _read_value(file: BinaryIO, kind: int, path: Path) -> Value:

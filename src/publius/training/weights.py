@@ -10,18 +10,14 @@ Paper: none.
 """
 
 import importlib
-import os
-import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from publius.errors import DataError, MissingExtra, StoreError
+from publius.errors import DataError, MissingExtra
 from publius.training.digest import cache_dir, weights_hash
 from publius.training.gguf_header import header_text, read_gguf_header
+from publius.training.whole_directory import appearing_whole, check_disk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -83,7 +79,7 @@ def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", o
     Raises:
         StoreError: The disk is full or `out` cannot be written.
     """
-    with _appearing_whole(out) as directory:
+    with appearing_whole(out) as directory:
         cast(Any, model).save_pretrained(directory)  # safetensors is the only format transformers 5 writes
         cast(Any, tokenizer).save_pretrained(directory)
     return out
@@ -105,7 +101,8 @@ def _dequantised(file: Path) -> Path:
 
 def _dequantise(file: Path, target: Path, *, pre_tokenizer: str) -> None:
     transformers = _transformers()
-    _check_disk(target, n_bytes=file.stat().st_size * 9)  # 4-bit weights to 32, and a little more
+    # 4-bit weights to 32, and a little more
+    check_disk(target.parent, n_bytes=file.stat().st_size * 9, purpose="the dequantised copy of the weights")
     options: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, **options)
@@ -206,48 +203,6 @@ def _no_template(source: Path) -> DataError:
         where=source,
         todo="use the instruction-tuned variant, or put its chat_template.jinja into the model directory",
     )
-
-
-@contextmanager
-def _appearing_whole(out: Path) -> Generator[Path]:
-    """Give a temporary sibling directory that becomes `out` when the block ends without an error."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            yield made
-            _swap(made, out)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    except OSError as error:
-        raise StoreError(f"cannot write the model: {error.strerror or error}", where=out) from error
-
-
-def _swap(made: Path, out: Path) -> None:
-    for file in made.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
-    made.chmod(0o755)  # mkdtemp makes it private
-    try:
-        made.rename(out)
-    except OSError:
-        if not out.is_dir():
-            raise
-        old = Path(mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-        out.rename(old)
-        made.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _check_disk(target: Path, *, n_bytes: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(target.parent).free
-    if free < n_bytes:
-        raise StoreError(
-            f"the dequantised weights need about {n_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-            where=target.parent,
-            todo="free some space, or set PUBLIUS_CACHE to a larger disk",
-        )
 
 
 def _torch_dtype(name: DType) -> Any:
