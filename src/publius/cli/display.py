@@ -73,7 +73,7 @@ class Display:
                 self._task = self._live.add_task(printable(f"{stage}: {step}"), total=total)
                 self._shown = (stage, step)
             self._live.update(self._task, completed=done, total=total)
-        elif now - self._last >= _PLAIN_EVERY_S or self._shown != (stage, step):
+        elif now - self._last >= _PLAIN_EVERY_S or done == total:
             self._last, self._shown = now, (stage, step)
             self._say(f"{stage}: {step} {done}/{total}")
 

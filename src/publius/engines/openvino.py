@@ -29,6 +29,7 @@ from typing import Any, Literal, TypeVar
 
 from publius.engines.checks import option_ids, refuse_generation, refuse_length
 from publius.engines.openvino_batch import Answer, Batch, Job
+from publius.engines.openvino_graph import graph_directory
 from publius.engines.openvino_tokenizer import GGUFTokenizer
 from publius.engines.protocol import (
     Capabilities,
@@ -54,6 +55,14 @@ from publius.training.gguf_header import (
 )
 
 T = TypeVar("T")
+
+# By default openvino computes in bf16 and keeps an 8-bit KV cache; and where it computes in f32 it rounds
+# the inputs of every product to 8 bits unless told not to.
+_EXACT = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+    "KV_CACHE_PRECISION": "f32",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +206,18 @@ class OpenVINOEngine:
         scheduler.enable_prefix_caching = True
         properties: dict[str, object] = {}
         if self._options.precision == "f32":
-            properties["INFERENCE_PRECISION_HINT"] = "f32"
-            properties["KV_CACHE_PRECISION"] = "f32"
+            properties = dict(_EXACT)
         if self._options.threads is not None:
             properties["INFERENCE_NUM_THREADS"] = self._options.threads
+        graph = graph_directory(path, genai=self._genai, openvino=self._openvino)
         try:
-            return self._genai.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
+            tokenizer = self._genai.Tokenizer(str(path))
+            return self._genai.ContinuousBatchingPipeline(
+                str(graph), tokenizer, scheduler, "CPU", **properties
+            )
         except RuntimeError as error:
             raise EngineError(
-                f"openvino cannot load this model: {_first_line(error)}",
+                f"openvino cannot load this model: {_last_line(error)}",
                 where=path,
                 todo="use the engine 'transformers' for it",
             ) from error
@@ -304,8 +316,9 @@ def _exactly(text: str) -> str:
     return f"root ::= {json.dumps(text, ensure_ascii=False)}"
 
 
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _modules() -> tuple[Any, Any]:

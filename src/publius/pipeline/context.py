@@ -6,6 +6,7 @@ no coming stage needs are closed, so that training has the memory.
 Paper: none.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -106,9 +107,11 @@ class RunContext:
         """Return an engine for a checkpoint of this run, called `name` in tables."""
         return self.engine(ModelRole(str(path), self.recipe.models.trained_engine), name=name)
 
-    def close_engines(self, keep: Sequence[ModelRole] = ()) -> None:
-        """Free the memory of all engines but those of `keep`."""
-        kept = {(role.engine, str(self.model_path(role.model))) for role in keep}
+    def close_engines(self, keep: Sequence[str] = ()) -> None:
+        """Free the memory of all engines but those of the roles in `keep`."""
+        roles: list[ModelRole] = [getattr(self.recipe.models, name) for name in keep]
+        kept = {(role.engine, str(self.model_path(role.model))) for role in roles}
         for key, engine in self._engines.items():
             if key not in kept:
                 engine.close()
+        gc.collect()

@@ -121,6 +121,7 @@ def _run_stage(stage: Stage, context: RunContext, run: Run, listener: Listener) 
         listener.on_event(StageEvent(stage.name, "reused", manifest))
         return manifest
     listener.on_event(StageEvent(stage.name, "started"))
+    context.close_engines(keep=stage.asks)  # training needs the memory
     began = time.perf_counter()
     folder = run.begin(stage.name, inputs)
     store = StageStore(stage.name, folder, run.journal, context.recipe.seed, context.on_progress)

@@ -35,12 +35,14 @@ POLICIES = ("sft", "dpo", "rl")
 class Stage:
     """A stage: its name, what it needs, what decides it, how it runs.
 
-    `needs` are stages whose files it reads (of those that the recipe has); `inputs` is everything else
-    that decides the result: a change there makes the stage run again.
+    `asks` are the roles whose engines it uses (the others are closed while it runs). `needs` are stages
+    whose files it reads (of those that the recipe has); `inputs` is everything else that decides the
+    result: a change there makes the stage run again.
     """
 
     name: str
     summary: str
+    asks: tuple[str, ...]
     needs: Callable[[Recipe], tuple[str, ...]]
     inputs: Callable[[RunContext], Any]
     run: Callable[[RunContext, Run, StageStore], StageResult]
@@ -156,6 +158,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "revise",
         "draft, critique and revision under principles",
+        asks=("policy", "critic"),
         needs=lambda recipe: (),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.revise),
@@ -167,6 +170,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "sft",
         "supervised finetuning on revisions and helpful samples",
+        asks=(),
         needs=lambda recipe: ("revise",),
         inputs=lambda c: [c.recipe.sft, c.recipe.seed, _model_inputs(c, "policy")],
         run=sft,
@@ -174,6 +178,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "dpo",
         "direct preference optimisation: the revision over the draft",
+        asks=(),
         needs=lambda recipe: ("revise", "sft"),
         inputs=lambda c: [c.recipe.dpo, c.recipe.seed],
         run=dpo,
@@ -181,6 +186,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "label",
         "two answers a prompt, labelled by an audited AI",
+        asks=("feedback",),
         needs=lambda recipe: ("revise", recipe.rl_start),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.label),
@@ -194,6 +200,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "pm",
         "preference model from soft labels",
+        asks=(),
         needs=lambda recipe: ("label",),
         inputs=lambda c: [
             c.recipe.pm,
@@ -206,6 +213,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "rl",
         "reinforcement learning against the preference model",
+        asks=(),
         needs=lambda recipe: (recipe.rl_start, "pm"),
         inputs=lambda c: _prompt_inputs(c, c.recipe.rl),
         run=rl,
@@ -213,6 +221,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "evaluate",
         "held-out prompts: Elo on both axes, text monitors",
+        asks=("policy", "judge"),
         needs=lambda recipe: _own(recipe, (*POLICIES, "pm")),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.evaluate),
@@ -224,6 +233,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "report",
         "one self-contained HTML page",
+        asks=(),
         needs=lambda recipe: tuple(name for name in recipe.stages if name != "report"),
         inputs=lambda c: c.recipe,
         run=report,

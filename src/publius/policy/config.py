@@ -13,12 +13,12 @@ from dataclasses import dataclass
 class SFTSettings:
     """How to imitate. `max_length` is prompt and answer in tokens; longer rows are left out and counted."""
 
-    epochs: int = 1  # "trained for one epoch", §3.2
+    epochs: int = 1  # as in §3.2
     learning_rate: float = 4e-5  # 176 rows, two epochs moved refusals of red-team prompts from 10 to 100 %
     batch_size: int = 16
-    micro_batch_size: int = 4  # 4 rows of 512 tokens with 135 M parameters stay under 6 GB
+    micro_batch_size: int = 4  # 4 rows of 600 tokens with 135 M parameters: 3.9 GB at the peak
     max_length: int = 512
-    is_bf16: bool = True
+    is_bf16: bool = True  # autocast over float32 weights: 317 tokens/s, float32 181, bfloat16 weights 335
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class DPOSettings:
     """How to learn from preferences directly. `beta` is the strength of the tie to the start."""
 
     epochs: int = 1
-    learning_rate: float = 1e-5
-    beta: float = 0.1  # arXiv:2305.18290, App. B: "β = 0.1"
+    learning_rate: float = 1e-5  # TRL's 1e-6 is for models of billions of parameters; not tuned here
+    beta: float = 0.1  # as in arXiv:2305.18290, App. B, and TRL's default
     batch_size: int = 16
     micro_batch_size: int = 4
     max_length: int = 512
@@ -48,14 +48,12 @@ class RLSettings:
     num_generations: int = 4
     max_prompt_length: int = 256
     max_completion_length: int = 48
-    temperature: float = 1.0  # as everywhere in both papers' training
-    beta: float = (
-        0.04  # arXiv:2402.03300, §4.2: "the KL coefficient is 0.04", rewards scaled by group as here
-    )
-    learning_rate: float = 1e-5
-    micro_batch_size: int = 16
+    temperature: float = 1.0
+    beta: float = 0.04  # as in arXiv:2402.03300, where rewards are scaled by group as here
+    learning_rate: float = 1e-5  # the first step moves the 135M by a KL of 0.0016 a token
+    micro_batch_size: int = 16  # a whole step, so that all answers to a prompt share it
     snapshot_every: int = 5
-    weight_helpful: float = 0.50  # arXiv:2310.13798, §4.3
+    weight_helpful: float = 0.50  # the paper's RL prompt mix, arXiv:2310.13798
     weight_red_team: float = 0.25
     weight_trait: float = 0.25
     is_bf16: bool = True

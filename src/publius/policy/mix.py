@@ -1,6 +1,6 @@
 """Draw the prompts of an RL run: purposes in fixed shares, prompts in a seeded order.
 
-Paper: Kundu et al. 2023, arXiv:2310.13798, §4.3 (half helpfulness, a quarter red-team, a quarter trait
+Paper: Kundu et al. 2023, arXiv:2310.13798 (half helpfulness, a quarter red-team, a quarter trait
 prompts).
 """
 

@@ -2,7 +2,7 @@
 
 The training model computes in float32 with autocast, which converts every weight again for every token.
 Here a bfloat16 copy of the weights is refreshed once a step, and each prompt is read once for all its
-answers. Two prompts of any length are padded on the left.
+answers. Prompts are padded on the left.
 
 Paper: none.
 """

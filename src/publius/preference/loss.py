@@ -5,7 +5,7 @@ answer. At its minimum the margin r_A − r_B is logit(p), so p = 0.5 pulls the 
 p = 1 is the usual hard label.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, §4.1 (soft preference labels); the cross-entropy is that of
-arXiv:2204.05862, §2.3, with P(A≻B) = 1 / (1 + exp(r_B − r_A)).
+arXiv:2204.05862, with P(A≻B) = 1 / (1 + exp(r_B − r_A)).
 """
 
 import torch.nn.functional as F

@@ -4,7 +4,7 @@ The number is read at the last token of an answer, its end of turn. Saved, it is
 sequence-classification model with one label, its padding token different from the end token:
 transformers, TRL and vLLM find the same last token that this room does.
 
-Paper: Bai et al. 2022, arXiv:2204.05862, §2.3 (a scalar on the last token of the response).
+Paper: Bai et al. 2022, arXiv:2204.05862 (a scalar on the last token of the response).
 """
 
 import functools

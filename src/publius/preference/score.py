@@ -4,7 +4,7 @@ A reward is a number without a natural zero or unit: only differences between an
 mean something (P(A≻B) = σ(r_A − r_B)). The mean and the spread over the training set are kept beside the
 model, so that rewards of two models can be shown on one axis.
 
-Paper: Bai et al. 2022, arXiv:2204.05862, §2.3.
+Paper: Bai et al. 2022, arXiv:2204.05862.
 """
 
 import json

@@ -1,0 +1,54 @@
+"""What the documents say is so: commands run, paths exist, tables name every stage."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from publius.pipeline.stages import STAGES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^    publius (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("command", [text for text in COMMANDS if not text.startswith("status")])
+def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+    (tmp_path / "my-rules.md").write_text(
+        "# Ours\n\n- The assistant should be kind to the person it talks to.\n"
+    )
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    arguments = command.split()
+    if arguments[0] == "run" and "--dry-run" not in arguments:
+        arguments.append("--dry-run")
+    done = subprocess.run(
+        [sys.executable, "-m", "publius.cli", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_paper_index_points_at_files() -> None:
+    text = (ROOT / "docs" / "papers.md").read_text()
+    paths = [path for path in re.findall(r"`([a-z_]+/[a-z_/.]*)`", text)]
+    assert len(paths) > 20
+    missing = [
+        path for path in paths if not ((ROOT / path).exists() or (ROOT / "src" / "publius" / path).exists())
+    ]
+    assert missing == []
+
+
+def test_the_readme_fits_on_a_screen_and_its_table_names_real_stages() -> None:
+    assert len(README.splitlines()) < 90
+    names = {stage.name for stage in STAGES}
+    in_module_text = (ROOT / "src/publius/pipeline/stages.py").read_text().split('"""')[1]
+    assert all(re.search(rf"^    {name} ", in_module_text, re.MULTILINE) for name in names)
