@@ -39,7 +39,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
 
 def test_the_paper_index_points_at_files() -> None:
     text = (ROOT / "docs" / "papers.md").read_text()
-    paths = [path for path in re.findall(r"`([a-z_]+/[a-z_/.]*)`", text)]
+    paths = list(re.findall(r"`([a-z_]+/[a-z_/.]*)`", text))
     assert len(paths) > 20
     missing = [
         path for path in paths if not ((ROOT / path).exists() or (ROOT / "src" / "publius" / path).exists())
