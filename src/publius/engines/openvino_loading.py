@@ -1,0 +1,86 @@
+"""Load a GGUF file into openvino-genai with the options of the engine.
+
+Paper: none.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from publius.engines.openvino_graph import graph_directory
+from publius.errors import EngineError, MissingExtra
+
+# By default openvino computes in bf16 and keeps an 8-bit KV cache; and where it computes in f32 it rounds
+# the inputs of every product to 8 bits unless told not to.
+_EXACT = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+    "KV_CACHE_PRECISION": "f32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVINOOptions:
+    """`max_batch` requests run at once. `precision` "auto" is bf16 where the CPU has it.
+
+    `threads` None means all cores; `max_context` (tokens) can lower the model's own.
+    """
+
+    max_batch: int = 64
+    kv_cache_gb: int = 1
+    precision: Literal["auto", "f32"] = "auto"
+    threads: int | None = None
+    max_context: int | None = None
+
+
+class OpenVINOModules(NamedTuple):
+    """The two libraries, imported when an engine is opened; both are loosely typed."""
+
+    genai: Any
+    openvino: Any
+
+
+def openvino_modules() -> OpenVINOModules:
+    """Return both modules.
+
+    Raises:
+        MissingExtra: openvino-genai is not installed.
+    """
+    try:
+        genai, openvino = (importlib.import_module(name) for name in ("openvino_genai", "openvino"))
+    except ImportError as error:
+        raise MissingExtra("openvino_genai", "local") from error
+    return OpenVINOModules(genai, openvino)
+
+
+def load_pipeline(path: Path, *, options: OpenVINOOptions, modules: OpenVINOModules) -> Any:
+    """Return a continuous-batching pipeline for a GGUF file, its prefix cache on.
+
+    Raises:
+        EngineError: openvino cannot load this model.
+        StoreError: There is no room for openvino's copy of the weights.
+    """
+    scheduler = modules.genai.SchedulerConfig()
+    scheduler.cache_size = options.kv_cache_gb
+    scheduler.enable_prefix_caching = True
+    properties: dict[str, object] = {}
+    if options.precision == "f32":
+        properties = dict(_EXACT)
+    if options.threads is not None:
+        properties["INFERENCE_NUM_THREADS"] = options.threads
+    graph = graph_directory(path, genai=modules.genai, openvino=modules.openvino)
+    try:
+        tokenizer = modules.genai.Tokenizer(str(path))
+        return modules.genai.ContinuousBatchingPipeline(str(graph), tokenizer, scheduler, "CPU", **properties)
+    except RuntimeError as error:
+        raise EngineError(
+            f"openvino cannot load this model: {_last_line(error)}",
+            where=path,
+            todo="use the engine 'transformers' for it",
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
