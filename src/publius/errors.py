@@ -70,3 +70,15 @@ class EngineError(PubliusError):
 
 class StoreError(PubliusError):
     """A run directory that is locked, damaged, or on a full disk."""
+
+
+def require(config: object, where: str, **least: float) -> None:
+    """Refuse a config whose fields are below their least values.
+
+    Raises:
+        DataError: A field is too small; it is named with its value.
+    """
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if not value >= bound:  # also refuses NaN
+            raise DataError(f"{name} must be at least {bound:g}, not {value!r}", where=where)

@@ -128,7 +128,8 @@ def test_a_judge_at_chance_stops_the_run_before_anything_is_sampled(
 ) -> None:
     recipe = load_recipe(
         write_tiny_recipe(tmp_path, "revise", "sft", "label"),
-        settings=["label.train_on_chance=false"],
+        # no answer holds this word, so every comparison is a tie
+        settings=["label.train_on_chance=false", 'models.feedback.options={prefer="xyzzy"}'],
         environment={},
     )
     with pytest.raises(JudgeNotTrusted, match="not above chance"):
@@ -146,7 +147,7 @@ def test_a_judge_at_chance_stops_the_run_before_anything_is_sampled(
         (['stages=["revise", "fly"]'], "unknown stage 'fly'"),
         (['stages=["revise", "pm"]'], "needs stage 'label'"),
         (["constitution=hh"], "hh"),
-        (["prompts.helpful=[]"], "no helpful prompts"),
+        (["prompts.helpful=[]"], "no helpful prompts in the train part"),
         (['prompts.red_team=["nowhere.jsonl"]'], "nowhere.jsonl"),
         (["audit=nowhere.jsonl"], "nowhere.jsonl"),
     ],

@@ -14,7 +14,9 @@ def finish(path: Path, inputs: str) -> None:
     with open_run(path) as run:
         folder = run.begin("revise", inputs)
         write_json(folder / "rows.json", [1, 2])
-        run.finish("revise", inputs, result=StageResult(rows=2, figures={"n": 2}), seconds=1.5)
+        run.finish(
+            "revise", inputs, recipe="sha256:r", result=StageResult(rows=2, figures={"n": 2}), seconds=1.5
+        )
 
 
 def test_a_finished_stage_is_known_by_its_inputs(tmp_path: Path) -> None:
@@ -38,12 +40,24 @@ def test_a_stage_whose_file_is_gone_or_cut_is_not_done(tmp_path: Path) -> None:
         assert run.finished("revise", "sha256:one") is None
 
 
-def test_other_inputs_clear_the_folder_and_the_same_inputs_keep_it(tmp_path: Path) -> None:
+def test_the_same_inputs_keep_the_folder_and_other_inputs_put_it_aside(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         folder = run.begin("rl", "sha256:one")
         (folder / "checkpoint").write_text("half way")
         assert (run.begin("rl", "sha256:one") / "checkpoint").exists()
         assert not (run.begin("rl", "sha256:two") / "checkpoint").exists()
+        assert (run.begin("rl", "sha256:one") / "checkpoint").read_text() == "half way"
+        assert not (run.begin("rl", "sha256:three") / "checkpoint").exists()
+        assert (run.begin("rl", "sha256:one") / "checkpoint").exists()
+
+
+def test_a_finished_stage_of_other_settings_comes_back_whole(tmp_path: Path) -> None:
+    finish(tmp_path, "sha256:one")
+    finish(tmp_path, "sha256:two")
+    with open_run(tmp_path) as run:
+        assert run.finished("revise", "sha256:one") is None
+        run.begin("revise", "sha256:one")
+        assert run.finished("revise", "sha256:one") is not None
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:

@@ -102,12 +102,23 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except MemoryError:
+        _complain(
+            "out of memory\n  → smaller batches (--set sft.micro_batch_size=1); what was finished is kept"
+        )
+        sys.exit(1)
     except OSError as error:
         if debug:
             raise
         _complain(
             f"{error.filename or 'the system'}: {error.strerror or error}\n  → what was finished is kept"
         )
+        sys.exit(1)
+    except Exception as error:  # the boundary: a library's error that nobody named is shown as one line
+        if debug:
+            raise
+        name = type(error).__name__
+        _complain(f"unexpected {name}: {error}\n  → see where with --debug; what was finished is kept")
         sys.exit(1)
 
 

@@ -4,6 +4,8 @@ Paper: none.
 """
 
 import functools
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ class RunOptions:
     dry_run: bool
     as_json: bool
     quiet: bool
+    command: str
 
 
 def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -59,11 +62,15 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
             folder = out or Path("runs") / _folder_name(loaded.name)
             if folder.is_file():
                 raise UsageError("--out is a file, not a directory", where=folder)
-            return verb(RunOptions(loaded, folder, dry_run, as_json, quiet), **own)
+            return verb(RunOptions(loaded, folder, dry_run, as_json, quiet, _command()), **own)
 
         return wrapped
 
     return decorate
+
+
+def _command() -> str:
+    return shlex.join(["publius", *sys.argv[1:]])
 
 
 def _recipe_argument(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

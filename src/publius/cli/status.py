@@ -46,13 +46,17 @@ def status_text(status: RunStatus) -> str:
             f"ECE {status.pm['ece']:.3f}"
         )
     if status.kl is not None:
-        lines.append(f"KL of the RL policy to its start: {status.kl:.4f} nats a token")
+        lines.append(f"KL of the policy to its start at the last RL step: {status.kl:.4f} nats a token")
     if status.elo:
         lines.append("Elo against the start (95 % interval over prompts):")
     for row in status.elo:
         lines.append(
             f"  {row['axis']:<13} {row['model']:<6} {row['elo']:>7.0f}  [{row['low']:.0f}, {row['high']:.0f}]"
             f"  judge: {row['judge']}"
+        )
+    if status.judge_is_labeller:
+        lines.append(
+            "  warning: the judge also labelled the training data; its ratings are no independent evidence"
         )
     report = Path(status.run) / "report.html"
     if report.exists():

@@ -54,6 +54,16 @@ def fetch_model(name_or_path: str, *, on_progress: Callable[[int, int], None] | 
     return _checked_path(Path(os.path.expanduser(name_or_path)))
 
 
+def check_model(name_or_path: str) -> None:
+    """Refuse what `fetch_model` would refuse, without fetching.
+
+    Raises:
+        DataError: There is no such name or path, or the path holds no weights that are read.
+    """
+    if find_model(name_or_path) is None:
+        fetch_model(name_or_path)
+
+
 def cached_model(name: str) -> Path | None:
     """Return where a registered model lies in the cache, or None if it is not there (whole and right).
 

@@ -19,10 +19,14 @@ Owner: TypeAlias = Literal["input", "engine", "model"]
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which weights answer: a name for people and a revision (`sha256:…`) that pins the content."""
+    """Which weights answer: a name for people, a revision (`sha256:…`) that pins the content, and the engine.
+
+    Engines round differently, so answers of one are not taken for answers of another.
+    """
 
     name: str
     revision: str
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,3 +33,5 @@ class EvaluateConfig:
                 raise DataError(f"{name} must be at least 1, not {getattr(self, name)!r}", where="evaluate")
         if self.temperature < 0:
             raise DataError(f"temperature must not be negative: {self.temperature!r}", where="evaluate")
+        if not 0 < self.top_p <= 1:
+            raise DataError(f"top_p is in (0, 1], not {self.top_p!r}", where="evaluate")

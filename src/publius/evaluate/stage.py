@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from publius.engines.answers import sample_answers
-from publius.engines.protocol import Engine, Failure, Sampling
+from publius.engines.protocol import Engine, Failure, ModelIdentity, Sampling
 from publius.errors import EngineError
 from publius.evaluate.config import EvaluateConfig
 from publius.evaluate.monitor import monitor_answers
@@ -32,9 +32,12 @@ def run_evaluate(
     prompts: Sequence[Prompt],
     policies: Mapping[str, Engine],
     judge: Engine,
+    labeller: ModelIdentity | None,
     reward: Reward | None,
 ) -> StageResult:
     """Ask every policy the held-out prompts and rate the answers; `policies` begins with "start".
+
+    `labeller` is the model that labelled the training data: a judge of the same weights is flagged.
 
     Raises:
         EngineError: A policy gave no answer at all.
@@ -58,6 +61,7 @@ def run_evaluate(
     ]
     figures = {
         "judge": judge.model.name,
+        "judge_is_labeller": labeller is not None and labeller.revision == judge.model.revision,
         "elo": [row for games, table in rated for row in _elo_rows(games, table)],
         "ratings": [
             {"axis": games.axis, "judge": games.judge, "table": encode(table)} for games, table in rated

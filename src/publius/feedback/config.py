@@ -43,3 +43,5 @@ class LabelConfig:
                 raise DataError(f"{name} must not be negative: {getattr(self, name)!r}", where="label")
         if self.answer_tokens < 1:
             raise DataError(f"answer_tokens must be at least 1, not {self.answer_tokens!r}", where="label")
+        if not 0 < self.top_p <= 1:
+            raise DataError(f"top_p is in (0, 1], not {self.top_p!r}", where="label")

@@ -38,6 +38,7 @@ def conclude(recipe: Recipe, figures: Mapping[str, Any]) -> Sentences:
         if (row["judge"], row["model"]) == (judge, model)
     ]
     conclusions += _evasion(evaluated["monitors"])
+    conclusions += _variety(evaluated["monitors"])
     return Sentences(tuple(conclusions) or ("Nothing could be rated.",), _caveats(recipe, figures))
 
 
@@ -85,12 +86,25 @@ def _evasion(monitors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[st
     return sentences
 
 
+def _variety(monitors: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    sentences: list[str] = []
+    for purpose in dict.fromkeys(purpose for own in monitors.values() for purpose in own):
+        shares = {
+            policy: own[purpose]["distinct_2"]
+            for policy, own in monitors.items()
+            if purpose in own and own[purpose]["distinct_2"] is not None
+        }
+        listed = ", ".join(f"{policy} {share:.0%}" for policy, share in shares.items())
+        sentences.append(f"Different word pairs among all, {purpose} prompts: {listed} (lower: more alike).")
+    return sentences
+
+
 def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
     caveats: list[str] = []
-    models = recipe.models
-    if models.judge.model == models.feedback.model:
+    evaluated = figures.get("evaluate")
+    if evaluated and evaluated["judge_is_labeller"]:
         caveats.append(
-            f"The judge, {models.judge.model}, is the model that labelled the training data: it may prefer "
+            f"The judge, {evaluated['judge']}, is the model that labelled the training data: it may prefer "
             "what it taught, so its ratings are no independent evidence."
         )
     if "pm" in recipe.stages and "evaluate" in figures:
@@ -108,12 +122,15 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
         caveats.append("No comparison was held out, so the preference model's accuracy is not known.")
     elif pm and (pm["accuracy"]["n"] < _FEW_HELD_OUT or pm["accuracy"]["low"] <= 0.5):
         accuracy = pm["accuracy"]
+        by_origin = ", ".join(
+            f"{origin} {own['value']:.0%} [{own['low']:.0%}, {own['high']:.0%}]"
+            for origin, own in pm["held_out"]["accuracy_by_origin"]
+        )
         chance = ", which contains chance" if accuracy["low"] <= 0.5 else ""
         caveats.append(
-            f"The preference model was measured on {accuracy['n']} held-out labels only: "
-            f"{accuracy['value']:.0%} [{accuracy['low']:.0%}, {accuracy['high']:.0%}]{chance}."
+            f"The preference model was measured on {accuracy['n']} held-out prompts only: "
+            f"{accuracy['value']:.0%} [{accuracy['low']:.0%}, {accuracy['high']:.0%}]{chance} ({by_origin})."
         )
-    evaluated = figures.get("evaluate")
     rows: Sequence[Mapping[str, Any]] = evaluated["elo"] if evaluated else ()
     if rows and min(row["n_prompts"] for row in rows) < _FEW_PROMPTS:
         n = min(row["n_prompts"] for row in rows)

@@ -7,6 +7,7 @@ Paper: none.
 """
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,8 +18,9 @@ from publius.engines import EngineSpec, open_engine
 from publius.engines.deferred import DeferredEngine
 from publius.engines.fetch import fetch_model
 from publius.engines.protocol import Engine, ModelIdentity
+from publius.errors import DataError
 from publius.pipeline.recipe import ModelRole, Recipe
-from publius.records import Preference, Prompt, Purpose, draw_prompts
+from publius.records import Preference, Prompt, Purpose, canonical_json, draw_prompts, split_of
 from publius.sources.comparisons import load_audit
 from publius.sources.prompts import load_prompts
 from publius.training.weights import weights_hash
@@ -26,10 +28,14 @@ from publius.training.weights import weights_hash
 
 @dataclass
 class RunContext:
-    """The open parts of a run. `on_progress(step, done, total)` shows what is going on."""
+    """The open parts of a run. `on_progress(step, done, total)` shows what is going on.
+
+    `command` is how the run was started, for the report.
+    """
 
     recipe: Recipe
     on_progress: Callable[[str, int, int], None]
+    command: str = ""
     _engines: dict[tuple[str, str], DeferredEngine] = field(default_factory=dict)
     _paths: dict[str, Path] = field(default_factory=dict)
 
@@ -57,7 +63,15 @@ class RunContext:
             for spec in specs
             for prompt in load_prompts(spec, purpose=purpose).prompts
         )
-        return tuple({prompt.messages: prompt for prompt in loaded}.values())
+        prompts = tuple({prompt.messages: prompt for prompt in loaded}.values())
+        repeated = [id for id, n in Counter(prompt.id for prompt in prompts).items() if n > 1]
+        if repeated:
+            raise DataError(
+                f"two prompts of different text have the id {repeated[0]!r}",
+                where="prompts",
+                todo="give every prompt an id of its own, or leave the ids out",
+            )
+        return prompts
 
     @cached_property
     def audit_set(self) -> tuple[Preference, ...]:
@@ -66,8 +80,9 @@ class RunContext:
 
     @cached_property
     def human_preferences(self) -> tuple[Preference, ...]:
-        """Human comparisons that the preference model learns from beside the AI's."""
-        return tuple(item for spec in self.recipe.human_preferences for item in load_audit(spec))
+        """Human comparisons that the PM learns from beside the AI's; held-out prompts are left out."""
+        loaded = (item for spec in self.recipe.human_preferences for item in load_audit(spec))
+        return tuple(item for item in loaded if split_of(item.comparison.messages[-1].content) == "train")
 
     def draw(self, *, n_red_team: int, n_helpful: int, held_out: bool) -> tuple[Prompt, ...]:
         """Return prompts of a split: red-team first, then helpful, drawn with the run's seed."""
@@ -96,10 +111,10 @@ class RunContext:
     def engine(self, role: ModelRole, *, name: str | None = None) -> Engine:
         """Return the engine of a role; the same weights on the same engine are one engine."""
         path = self.model_path(role.model)
-        key = (role.engine, str(path))
+        key = _engine_key(role, path)
         if key not in self._engines:
-            identity = ModelIdentity(name or role.model, weights_hash(path))
-            spec = EngineSpec(role.engine, str(path))
+            identity = ModelIdentity(name or role.model, weights_hash(path), key[0])
+            spec = EngineSpec(role.engine, str(path), role.options)
             self._engines[key] = DeferredEngine(identity, partial(open_engine, spec))
         return self._engines[key]
 
@@ -110,8 +125,13 @@ class RunContext:
     def close_engines(self, keep: Sequence[str] = ()) -> None:
         """Free the memory of all engines but those of the roles in `keep`."""
         roles: list[ModelRole] = [getattr(self.recipe.models, name) for name in keep]
-        kept = {(role.engine, str(self.model_path(role.model))) for role in roles}
+        kept = {_engine_key(role, self.model_path(role.model)) for role in roles}
         for key, engine in self._engines.items():
             if key not in kept:
                 engine.close()
         gc.collect()
+
+
+def _engine_key(role: ModelRole, path: Path) -> tuple[str, str]:
+    options = canonical_json(role.options) if role.options else ""
+    return role.engine + options, str(path)

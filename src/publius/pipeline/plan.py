@@ -1,6 +1,7 @@
 """What a recipe will cost before anything runs: calls, tokens and a rough time for every stage.
 
-Counts of calls follow from the recipe exactly (retries aside); tokens are upper bounds for generated
+Counts of calls follow from the recipe (retries aside, and if the prompt sets are as large as it asks);
+tokens are upper bounds for generated
 text and averages over the shipped sets for prompts; times scale rates measured on two CPU cores by
 the parameters of the registered models, and are good to a factor of two there.
 
@@ -10,9 +11,11 @@ Paper: none.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from publius.constitution import load_constitution
 from publius.engines.models import find_model
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.runner import check_recipe
+from publius.sources import load_audit
 
 # parameter-tokens a second on two CPU cores (AMD EPYC 9R14, AVX-512), measured with the default models
 _READ_RATE = 330e9
@@ -104,8 +107,11 @@ def _dpo(recipe: Recipe) -> StagePlan:
 def _label(recipe: Recipe) -> StagePlan:
     config = recipe.label
     n_prompts = config.n_red_team + config.n_helpful
-    n_votes = n_prompts * _N_ASKS[config.method] * (16 if config.principles == "mean" else 1)
-    n_audit = 2 * 104
+    n_principles = (
+        len(load_constitution(recipe.constitution).principles) if config.principles == "mean" else 1
+    )
+    n_votes = n_prompts * _N_ASKS[config.method] * n_principles
+    n_audit = 2 * len(load_audit(recipe.audit))
     written = 2 * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS)

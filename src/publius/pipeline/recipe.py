@@ -30,10 +30,11 @@ _ENVIRONMENT = "PUBLIUS_SET_"
 
 @dataclass(frozen=True, slots=True)
 class ModelRole:
-    """Which model plays a role, and which engine runs it: a registered name or a path to weights."""
+    """Which model plays a role: a registered name or a path to weights, and the engine with its options."""
 
     model: str
     engine: str = "openvino"
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,10 @@ def load_recipe(
 
 
 def limit_recipe(recipe: Recipe, n: int) -> Recipe:
-    """Return the recipe with at most `n` prompts of each purpose in every stage."""
+    """Return the recipe with at most `n` prompts of each purpose in the stages that count prompts.
+
+    Reinforcement learning counts steps and stays as it is.
+    """
     return replace(
         recipe,
         revise=_limited(recipe.revise, n),

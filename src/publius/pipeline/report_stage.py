@@ -29,6 +29,7 @@ from publius.report import (
     ParetoPoint,
     PolicyAnswer,
     PolicyValue,
+    PrincipleLabels,
     PrincipleRevisions,
     ReportData,
     RevisionSummary,
@@ -38,7 +39,7 @@ from publius.report import (
     render_report,
 )
 from publius.revise.stage import CHAINS
-from publius.stats import Estimate, RatingTable
+from publius.stats import Estimate, RatingTable, bootstrap_mean
 from publius.store import Run, StageManifest, StageResult, StageStore, read_records, write_atomic
 
 PAGE = "report.html"
@@ -72,7 +73,7 @@ def gather(context: RunContext, run: Run) -> ReportData:
     return ReportData(
         run=recipe.name,
         created=datetime.now(UTC),
-        command=f"publius run {recipe.name}",
+        command=context.command,
         versions=_versions(),
         seed=recipe.seed,
         models=_models(context),
@@ -179,7 +180,19 @@ def _labels(run: Run, figures: Mapping[str, Any]) -> LabelSummary:
         histogram=tuple(
             HistogramBin(low, high, n) for low, high, n in zip(edges, edges[1:], counts, strict=False)
         ),
-        per_principle=(),
+        per_principle=_by_principle(preferences),
+    )
+
+
+def _by_principle(preferences: Sequence[Preference]) -> tuple[PrincipleLabels, ...]:
+    labels: dict[str, list[float]] = {}
+    for item in preferences:
+        for id in sorted({vote.principle_id for vote in item.votes}):
+            if item.prob_a is not None:
+                labels.setdefault(id, []).append(item.prob_a)
+    return tuple(
+        PrincipleLabels(id, bootstrap_mean(values, seed=0) if len(values) > 1 else None)
+        for id, values in sorted(labels.items())
     )
 
 

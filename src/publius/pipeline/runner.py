@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from publius import __version__
 from publius.engines import check_engine
+from publius.engines.fetch import check_model
 from publius.errors import DataError, MissingExtra, UsageError
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import Recipe
@@ -53,7 +54,12 @@ class Listener:
 
 
 def run_recipe(
-    recipe: Recipe, out: Path, listener: Listener, *, only: Sequence[str] | None = None
+    recipe: Recipe,
+    out: Path,
+    listener: Listener,
+    *,
+    only: Sequence[str] | None = None,
+    command: str = "",
 ) -> tuple[StageManifest, ...]:
     """Run the recipe's stages (or `only` some) in the directory `out` and return their manifests.
 
@@ -62,7 +68,7 @@ def run_recipe(
     """
     current = ["plan"]
     context = RunContext(
-        recipe, lambda step, done, total: listener.on_progress(current[0], step, done, total)
+        recipe, lambda step, done, total: listener.on_progress(current[0], step, done, total), command
     )
     stages = check_recipe(recipe, only=only)
     with open_run(out) as run:
@@ -102,10 +108,15 @@ def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[
         if find_spec(library) is None:
             raise MissingExtra(library, extra)
     context = RunContext(recipe, lambda step, done, total: None)
+    for role in (models.policy, models.critic, models.feedback, models.judge):
+        check_model(role.model)
     for purpose in ("red-team", "helpful"):
-        if not context.of_purpose(purpose):
-            todo = f"name a prompt set under prompts.{purpose.replace('-', '_')}"
-            raise DataError(f"there are no {purpose} prompts", where="prompts", todo=todo)
+        for split in ("train", "held-out"):
+            if not any(prompt.split == split for prompt in context.of_purpose(purpose)):
+                todo = f"name a larger prompt set under prompts.{purpose.replace('-', '_')}"
+                raise DataError(
+                    f"there are no {purpose} prompts in the {split} part", where="prompts", todo=todo
+                )
     _ = context.constitution, context.helpfulness, context.audit_set, context.human_preferences
     wanted = recipe.stages if only is None else only
     absent = [name for name in wanted if name not in recipe.stages]
@@ -115,19 +126,25 @@ def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[
 
 
 def _run_stage(stage: Stage, context: RunContext, run: Run, listener: Listener) -> StageManifest:
+    recipe = content_hash(context.recipe)
     inputs = _inputs_hash(stage, context, run)
     manifest = run.finished(stage.name, inputs)
+    if manifest is None:
+        run.begin(stage.name, inputs)  # brings back a folder of the same inputs, if it was put aside
+        manifest = run.finished(stage.name, inputs)
     if manifest is not None:
+        manifest = run.confirm(manifest, recipe)
         listener.on_event(StageEvent(stage.name, "reused", manifest))
         return manifest
     listener.on_event(StageEvent(stage.name, "started"))
     context.close_engines(keep=stage.asks)  # training needs the memory
     began = time.perf_counter()
-    folder = run.begin(stage.name, inputs)
-    store = StageStore(stage.name, folder, run.journal, context.recipe.seed, context.on_progress)
+    store = StageStore(
+        stage.name, run.stage_path(stage.name), run.journal, context.recipe.seed, context.on_progress
+    )
     result = stage.run(context, run, store)
     seconds = time.perf_counter() - began
-    manifest = run.finish(stage.name, inputs, result=result, seconds=seconds)
+    manifest = run.finish(stage.name, inputs, recipe=recipe, result=result, seconds=seconds)
     listener.on_event(StageEvent(stage.name, "done", manifest))
     return manifest
 
@@ -135,10 +152,11 @@ def _run_stage(stage: Stage, context: RunContext, run: Run, listener: Listener) 
 def _inputs_hash(stage: Stage, context: RunContext, run: Run) -> str:
     needed: dict[str, Any] = {}
     for name in stage.needs(context.recipe):
-        manifest = run.manifest(name)
+        manifest = run.finished(name, _inputs_hash(_BY_NAME[name], context, run))
         if manifest is None:
+            word = "is not done" if run.manifest(name) is None else "was done for other settings"
             raise UsageError(
-                f"stage {stage.name!r} needs stage {name!r}, which is not done in this run",
+                f"stage {stage.name!r} needs stage {name!r}, which {word} in this run",
                 where=run.path,
                 todo=f"run the stage {name!r} first, or the whole recipe with 'publius run'",
             )

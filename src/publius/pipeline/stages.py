@@ -14,7 +14,7 @@ and writes its own. The rooms are strangers: this file hands them records and ca
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from publius.evaluate.stage import run_evaluate
@@ -115,7 +115,9 @@ def rl(context: RunContext, run: Run, store: StageStore) -> StageResult:
 def evaluate(context: RunContext, run: Run, store: StageStore) -> StageResult:
     """Compare the start and every trained policy on held-out prompts."""
     config = context.recipe.evaluate
-    policies = {"start": context.engine(context.recipe.models.policy)}
+    # the same engine as the trained ones, or its rounding would look like an effect of training
+    start = replace(context.recipe.models.policy, engine=context.recipe.models.trained_engine)
+    policies = {"start": context.engine(start)}
     for name in _own(context.recipe, POLICIES):
         policies[name] = context.trained(name, run.stage_path(name) / MODEL)
     has_pm = "pm" in context.recipe.stages
@@ -125,6 +127,9 @@ def evaluate(context: RunContext, run: Run, store: StageStore) -> StageResult:
         prompts=context.draw(n_red_team=config.n_red_team, n_helpful=config.n_helpful, held_out=True),
         policies=policies,
         judge=context.engine(context.recipe.models.judge),
+        labeller=context.engine(context.recipe.models.feedback).model
+        if "label" in context.recipe.stages
+        else None,
         reward=open_reward(run.stage_path("pm") / PREFERENCE_MODEL) if has_pm else None,
     )
 
@@ -142,16 +147,13 @@ def _prompt_inputs(context: RunContext, config: Any) -> Any:
     return {
         "config": config,
         "seed": context.recipe.seed,
-        "prompts": [prompt.id for prompt in context.prompts],
+        "prompts": context.prompts,
     }
 
 
 def _model_inputs(context: RunContext, *roles: str) -> Any:
     models = context.recipe.models
-    return {
-        role: [context.engine(getattr(models, role)).model.revision, getattr(models, role).engine]
-        for role in roles
-    }
+    return {role: context.engine(getattr(models, role)).model for role in roles}
 
 
 STAGES: tuple[Stage, ...] = (
@@ -191,7 +193,7 @@ STAGES: tuple[Stage, ...] = (
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.label),
             [c.constitution.hash, c.helpfulness.hash],
-            [item.comparison.id for item in c.audit_set],
+            c.audit_set,
             c.recipe.models.trained_engine,
             _model_inputs(c, "feedback"),
         ],
@@ -205,7 +207,7 @@ STAGES: tuple[Stage, ...] = (
         inputs=lambda c: [
             c.recipe.pm,
             c.recipe.seed,
-            [item.comparison.id for item in c.human_preferences],
+            c.human_preferences,
             _model_inputs(c, "policy"),
         ],
         run=pm,
@@ -221,7 +223,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "evaluate",
         "held-out prompts: Elo on both axes, text monitors",
-        asks=("policy", "judge"),
+        asks=("judge",),
         needs=lambda recipe: _own(recipe, (*POLICIES, "pm")),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.evaluate),

@@ -12,9 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 from publius.errors import StoreError
 from publius.pipeline.runner import resolved_recipe
+from publius.records import content_hash
 from publius.store import StageManifest, is_in_use, read_manifest
 
-State: TypeAlias = Literal["done", "running", "interrupted", "pending"]
+State: TypeAlias = Literal["done", "outdated", "running", "interrupted", "pending"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class RunStatus:
     pm: Mapping[str, Any] | None
     elo: Sequence[Mapping[str, Any]]
     kl: float | None
+    judge_is_labeller: bool | None
     evasive: Mapping[str, Any] | None
 
 
@@ -50,11 +52,15 @@ def read_status(path: Path) -> RunStatus:
     if not path.is_dir() or not (path / "recipe.json").exists():
         todo = "start one with 'publius run RECIPE --out DIR', or 'publius demo'"
         raise StoreError("there is no run in this directory", where=path, todo=todo)
-    names: list[str] = resolved_recipe(path)["stages"]
+    recipe = resolved_recipe(path)
+    names: list[str] = recipe["stages"]
     manifests = {name: read_manifest(path / "stages" / name) for name in names}
+    now = content_hash(recipe)
     in_use = is_in_use(path)
-    stages = tuple(_stage_status(name, manifests[name], path, in_use=in_use) for name in names)
-    figures: dict[str, Any] = {name: done.figures for name, done in manifests.items() if done is not None}
+    stages = tuple(_stage_status(name, manifests[name], path, recipe=now, in_use=in_use) for name in names)
+    figures: dict[str, Any] = {
+        name: done.figures for name, done in manifests.items() if done is not None and done.recipe == now
+    }
     return RunStatus(
         run=str(path),
         finished=all(stage.state == "done" for stage in stages),
@@ -63,11 +69,17 @@ def read_status(path: Path) -> RunStatus:
         pm=_pm(figures.get("pm")),
         elo=figures.get("evaluate", {}).get("elo", ()),
         kl=figures.get("rl", {}).get("kl"),
+        judge_is_labeller=figures.get("evaluate", {}).get("judge_is_labeller"),
         evasive=_evasive(figures.get("evaluate")),
     )
 
 
-def _stage_status(name: str, manifest: StageManifest | None, path: Path, *, in_use: bool) -> StageStatus:
+def _stage_status(
+    name: str, manifest: StageManifest | None, path: Path, *, recipe: str, in_use: bool
+) -> StageStatus:
+    if manifest is not None and manifest.recipe != recipe:
+        # done, but not (yet) known to be what the recipe of this run now asks for
+        return StageStatus(name, "running" if in_use else "outdated", None, None)
     if manifest is not None:
         return StageStatus(name, "done", manifest.seconds, manifest.rows)
     started = (path / "stages" / name / "inputs.json").exists()

@@ -8,6 +8,10 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §3.2 (SL-CAI) and §4.2; learning rat
 
 from dataclasses import dataclass
 
+from publius.errors import DataError, require
+
+_LEAST_RATE = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class SFTSettings:
@@ -19,6 +23,11 @@ class SFTSettings:
     micro_batch_size: int = 4  # 4 rows of 600 tokens with 135 M parameters: 3.9 GB at the peak
     max_length: int = 512
     is_bf16: bool = True  # autocast over float32 weights: 317 tokens/s, float32 181, bfloat16 weights 335
+
+    def __post_init__(self) -> None:
+        require(
+            self, "sft", epochs=1, learning_rate=_LEAST_RATE, batch_size=1, micro_batch_size=1, max_length=8
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,18 @@ class DPOSettings:
     micro_batch_size: int = 4
     max_length: int = 512
     is_bf16: bool = True
+
+    def __post_init__(self) -> None:
+        require(
+            self,
+            "dpo",
+            epochs=1,
+            learning_rate=_LEAST_RATE,
+            batch_size=1,
+            micro_batch_size=1,
+            max_length=8,
+            beta=1e-9,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +78,11 @@ class RLSettings:
     weight_red_team: float = 0.25
     weight_trait: float = 0.25
     is_bf16: bool = True
+
+    def __post_init__(self) -> None:
+        require(self, "rl", steps=1, prompts_per_step=1, num_generations=2, max_prompt_length=8)
+        require(self, "rl", max_completion_length=1, temperature=0.01, beta=0, learning_rate=_LEAST_RATE)
+        require(self, "rl", micro_batch_size=1, snapshot_every=1)
+        require(self, "rl", weight_helpful=0, weight_red_team=0, weight_trait=0)
+        if not self.weight_helpful + self.weight_red_team + self.weight_trait > 0:
+            raise DataError("all prompt weights are 0", where="rl", todo="give one purpose a weight")

@@ -4,8 +4,10 @@ Papers: arXiv:2212.08073, §3 and §4.2; Rafailov et al. 2023, arXiv:2305.18290 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from publius.engines.answers import whole_sentences
 from publius.errors import DataError
 from publius.policy.config import DPOSettings, RLSettings, SFTSettings
 from publius.policy.dpo import train_dpo
@@ -81,7 +83,7 @@ def run_rl(
     report = train_rl(
         start,
         prompts,
-        reward,
+        lambda conversations: reward([_whole(conversation) for conversation in conversations]),
         store.path / MODEL,
         settings=settings,
         seed=store.seed,
@@ -89,6 +91,13 @@ def run_rl(
     )
     kl = next((step.kl for step in reversed(report.steps)), None)
     return StageResult(rows=len(report.steps), figures=encode(report) | {"kl": kl})
+
+
+def _whole(conversation: Conversation) -> Conversation:
+    """Return a conversation whose answer ends with a whole sentence, as the labelled answers do."""
+    answer = conversation[-1]
+    text = whole_sentences(answer.content, finished=False)
+    return (*conversation[:-1], replace(answer, content=text))
 
 
 def revision_preferences(chains: Sequence[RevisionChain]) -> tuple[Preference, ...]:

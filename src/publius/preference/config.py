@@ -6,6 +6,8 @@ learning rates are not in them.
 
 from dataclasses import dataclass
 
+from publius.errors import require
+
 
 @dataclass(frozen=True, slots=True)
 class PMSettings:
@@ -22,3 +24,7 @@ class PMSettings:
     max_length: int = 512
     n_scale_rows: int = 64
     is_bf16: bool = True
+
+    def __post_init__(self) -> None:
+        require(self, "pm", epochs=1, learning_rate=1e-9, batch_size=1, micro_batch_size=1)
+        require(self, "pm", max_length=8, n_scale_rows=2)

@@ -27,7 +27,7 @@ from publius.stats.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from publius.stats.intervals import Estimate, rate
+from publius.stats.intervals import Estimate, clustered_rate
 from publius.training.arguments import Optimisation, trainer_arguments
 from publius.training.batches import grouped_order, largest_batch
 from publius.training.environment import Device, find_device, quiet, require_training
@@ -153,9 +153,9 @@ def _accuracy(margins: Sequence[float], rows: Sequence[PMRow], origin: str | Non
         for margin, row in zip(margins, rows, strict=True)
         if row.prob_a != 0.5 and origin in (None, row.origin)
     ]
-    # equal rewards are half a success: the PM takes no side where the label does
-    hits = sum(0.5 if margin == 0 else float((margin > 0) == (row.prob_a > 0.5)) for margin, row in sided)
-    return rate(hits, len(sided))
+    # equal rewards take no side, so they are no hit
+    hits = [margin != 0 and (margin > 0) == (row.prob_a > 0.5) for margin, row in sided]
+    return clustered_rate(hits, [row.prompt_id for _, row in sided]) if sided else None
 
 
 def _sigmoid(x: float) -> float:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from publius.records import Comparison, Message, Preference, Split, split_of
+from publius.records import Comparison, Message, Preference, Split, content_hash, split_of
 from publius.training.chat import encode_answer
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class PMRow(NamedTuple):
     b_ids: list[int]
     prob_a: float
     origin: str
+    prompt_id: str
 
     @property
     def n_tokens(self) -> int:
@@ -40,7 +41,7 @@ class PMRows(NamedTuple):
 def pm_rows(
     tokenizer: "PreTrainedTokenizerBase", preferences: Sequence[Preference], *, max_length: int
 ) -> PMRows:
-    """Return the preferences as rows, split by the hash of the prompt's id.
+    """Return the preferences as rows, split by the hash of the prompt's text.
 
     Left out and counted: no label, identical answers, and a prompt with an answer over `max_length`.
     """
@@ -58,7 +59,8 @@ def pm_rows(
         if len(row.prompt_ids) + max(len(row.a_ids), len(row.b_ids)) > max_length:
             skipped[f"longer than {max_length} tokens"] += 1
             continue
-        rows[split_of(comparison.prompt_id)].append(row)
+        # by the text: two sources may give one prompt two ids
+        rows[split_of(content_hash(comparison.messages))].append(row)
     return PMRows(rows["train"], rows["held-out"], skipped)
 
 
@@ -69,4 +71,4 @@ def _row(
         tokenizer, (*comparison.messages, Message("assistant", comparison.answer_a))
     )
     _, b_ids = encode_answer(tokenizer, (*comparison.messages, Message("assistant", comparison.answer_b)))
-    return PMRow(prompt_ids, a_ids, b_ids, prob_a, origin)
+    return PMRow(prompt_ids, a_ids, b_ids, prob_a, origin, content_hash(comparison.messages))

@@ -48,3 +48,5 @@ class ReviseConfig:
             raise DataError(
                 "direct revision needs show_answer: there is no critique to go by", where="revise"
             )
+        if not 0 < self.top_p <= 1:
+            raise DataError(f"top_p is in (0, 1], not {self.top_p!r}", where="revise")

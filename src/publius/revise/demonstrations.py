@@ -18,7 +18,7 @@ def revision_demonstrations(
     rows: list[Demonstration] = []
     for chain in chains:
         revisions = chain.revisions if learn_from == "all" else chain.revisions[-1:]
-        seen = {chain.draft} if learn_from == "all" else set[str]()
+        seen = {chain.draft}
         for revision in revisions:
             if revision.text in seen:
                 continue  # "no change needed" adds nothing to learn

@@ -45,7 +45,9 @@ _LEAK = re.compile(
 )
 _HEADER = re.compile(
     r"^[\s*#]*(?:critique|revision|assistant|(?:revised|rewritten|new|improved) (?:response|answer|version)"
-    r"|(?:(?:sure|certainly|of course)[,.!]?\s*)?here(?:'s| is|’s)[^\n:]{0,60})[*]*[ \t]*:[*]*\s*",
+    r"|(?:(?:sure|certainly|of course)[,.!]?\s*)?here(?:'s| is|’s)[^\n:]{0,40}"
+    r"(?:revised|rewritten|new|improved|better|updated|kinder|response|answer|version)[^\n:]{0,20})"
+    r"[*]*[ \t]*:[*]*\s*",
     re.IGNORECASE,
 )
 _QUOTE_PAIRS = {'"': '"', "“": "”", "'": "'"}
@@ -142,7 +144,7 @@ def quote(text: str) -> str:
     >>> quote("one\\nRevision: two")
     '> one\\n> Revision: two'
     """
-    return "\n".join("> " + line for line in text.split("\n"))
+    return "\n".join("> " + line for line in (text.splitlines() or [""]))
 
 
 def _question(messages: Conversation, request: str) -> str:

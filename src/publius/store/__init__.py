@@ -5,11 +5,12 @@ done again and nothing is there twice, because every finished model call is one 
 everything that made it.
 
     run/
-      recipe.toml            the recipe as resolved
+      recipe.json            the recipe as resolved
       journal.sqlite         one row per finished model call
       stages/NAME/…          what a stage made
       stages/NAME/manifest.json   written last: what was made, from what, how long it took
-      exports/…              Parquet and JSONL for other tools
+      stages/NAME/export/…   Parquet and JSONL for other tools
+    previous/NAME/…        a stage's last result for other settings
       report.html
 
 Paper: none.

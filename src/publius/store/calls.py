@@ -35,7 +35,8 @@ class JournaledEngine:
     """An engine behind the journal for one step of a run: every answer is kept as it comes.
 
     `on_progress(done, total)` counts the requests of the present call. A `Failure` owned by the input
-    is kept like an answer, since asking again would fail again; one owned by the engine is not.
+    is kept like an answer, since asking again would fail again; one owned by the engine is not kept and
+    ends the step once everything else is answered.
     """
 
     def __init__(
@@ -86,6 +87,15 @@ class JournaledEngine:
                 self._journal.put([row])
             answers[id] = answer
             self._on_progress(len(answers), len(requests))
+        broken = [
+            answer for answer in answers.values() if isinstance(answer, Failure) and answer.owner == "engine"
+        ]
+        if broken:
+            raise EngineError(
+                f"{len(broken)} of {len(requests)} requests failed in {self._step!r}: {broken[0].reason}",
+                where=self.model.name,
+                todo="run the same command again: only these are asked anew",
+            )
         lost = [request.id for request in missing if request.id not in answers]
         if lost:
             raise EngineError(
@@ -98,7 +108,8 @@ class JournaledEngine:
 def call_key(step: str, model: ModelIdentity, request: Request) -> str:
     """Return the content key of a call: `sha256:` over step, model revision and the whole request."""
     kind = type(request).__name__
-    return content_hash({"step": step, "model": model.revision, "kind": kind, "request": encode(request)})
+    weights = [model.revision, model.engine]
+    return content_hash({"step": step, "model": weights, "kind": kind, "request": encode(request)})
 
 
 def _read(kind: type[A], value: Any) -> A | Failure:

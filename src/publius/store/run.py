@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,7 @@ from publius.store.journal import Journal
 
 JOURNAL = "journal.sqlite"
 MANIFEST = "manifest.json"
+_STARTED = "inputs.json"
 _LOCK = "run.lock"
 _LEAST_FREE_BYTES = 200 * 2**20
 
@@ -49,10 +50,15 @@ class FileProof:
 
 @dataclass(frozen=True, slots=True)
 class StageManifest:
-    """Proof that a stage is done: from what (`inputs`), with what result, into which files."""
+    """Proof that a stage is done: from what (`inputs`), with what result, into which files.
+
+    `recipe` is the hash of the recipe for which it was last found to be up to date. `calls` counts the
+    stage's model calls in the journal.
+    """
 
     name: str
     inputs: str
+    recipe: str
     seconds: float
     rows: int
     calls: int
@@ -107,17 +113,37 @@ class Run:
         whole = all(_size(folder / file) == proof.size for file, proof in manifest.files.items())
         return manifest if whole else None
 
+    def confirm(self, manifest: StageManifest, recipe: str) -> StageManifest:
+        """Return the manifest of a kept stage, noted as up to date for this recipe."""
+        if manifest.recipe == recipe:
+            return manifest
+        confirmed = replace(manifest, recipe=recipe)
+        write_json(self.stage_path(manifest.name) / MANIFEST, confirmed)
+        return confirmed
+
     def begin(self, name: str, inputs: str) -> Path:
-        """Return a stage's folder, made ready: what other inputs left there is removed."""
-        folder = self.stage_path(name)
-        started = folder / "inputs.json"
-        if folder.exists() and (not started.exists() or read_json(started) != inputs):
-            shutil.rmtree(folder)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        write_json(started, inputs)
+        """Return a stage's folder for these inputs, with what an interrupted try left in it.
+
+        A folder of other inputs is put aside as `previous/NAME`, one a stage, and comes back when its
+        inputs do; so trying a setting does not cost the models of the setting before.
+        """
+        folder, aside = self.stage_path(name), self.path / "previous" / name
+        if folder.exists() and _started_from(folder) != inputs:
+            back = aside.with_name(f".{name}.swap")
+            shutil.rmtree(back, ignore_errors=True)
+            aside.parent.mkdir(exist_ok=True)
+            if aside.exists():
+                aside.rename(back)
+            folder.rename(aside)
+            if back.exists() and _started_from(back) == inputs:
+                back.rename(folder)
+            shutil.rmtree(back, ignore_errors=True)
+        write_json(folder / _STARTED, inputs)
         return folder
 
-    def finish(self, name: str, inputs: str, *, result: StageResult, seconds: float) -> StageManifest:
+    def finish(
+        self, name: str, inputs: str, *, recipe: str, result: StageResult, seconds: float
+    ) -> StageManifest:
         """Write the stage's manifest, last of all, and return it."""
         folder = self.stage_path(name)
         files = {
@@ -128,6 +154,7 @@ class Run:
         manifest = StageManifest(
             name=name,
             inputs=inputs,
+            recipe=recipe,
             seconds=round(seconds, 3),
             rows=result.rows,
             calls=self.journal.count(f"{name}/"),
@@ -194,6 +221,11 @@ def read_manifest(folder: Path) -> StageManifest | None:
     """Return the manifest in a stage's folder, or None if the stage is not done."""
     path = folder / MANIFEST
     return decode(StageManifest, read_json(path)) if path.exists() else None
+
+
+def _started_from(folder: Path) -> str | None:
+    started = folder / _STARTED
+    return read_json(started) if started.exists() else None
 
 
 def _size(path: Path) -> int:
