@@ -130,3 +130,24 @@ def test_a_limit_bounds_every_stage_and_never_raises_a_number() -> None:
     recipe = limit_recipe(load_recipe("demo", environment={}), 5)
     assert (recipe.revise.n_red_team, recipe.label.n_helpful, recipe.evaluate.n_red_team) == (5, 5, 5)
     assert limit_recipe(recipe, 50).revise.n_red_team == 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ("rl.num_generations=1", "num_generations must be at least 2"),
+        ("rl.steps=0", "steps must be at least 1"),
+        ("rl.weight_helpful=-1", "weight_helpful must be at least 0"),
+        ("rl.learning_rate=nan", "learning_rate must be at least"),
+        ("pm.learning_rate=-1.0", "learning_rate must be at least"),
+        ("sft.epochs=0", "epochs must be at least 1"),
+        ("dpo.beta=0", "beta must be at least"),
+        ("label.top_p=7", "top_p is in (0, 1]"),
+        ("evaluate.n_resamples=10", "n_resamples must be at least 100"),
+        ("revise.show_answer=1", "revise.show_answer"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_at_once(setting: str, what: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load_recipe("demo", settings=[setting], environment={})
+    assert what in caught.value.what

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from publius.errors import DataError, JudgeNotTrusted, UsageError
+from publius.pipeline.context import RunContext
 from publius.pipeline.plan import plan_recipe
 from publius.pipeline.recipe import Recipe, load_recipe
 from publius.pipeline.runner import Listener, StageEvent, run_recipe
 from publius.pipeline.status import read_status
+from publius.records import split_of
 from publius.store import Journal, read_manifest
 
 pytestmark = pytest.mark.tiny
@@ -207,3 +209,71 @@ def _without_models(out: Path) -> list[dict[str, Any]]:
     return [
         {"prompt": row["comparison"]["prompt_id"], "origin": row["origin"]} for row in map(json.loads, lines)
     ]
+
+
+def test_other_settings_are_not_shown_as_done_and_come_back_for_nothing(
+    tmp_path: Path, write_tiny_recipe: Write
+) -> None:
+    path, out = write_tiny_recipe(tmp_path, "revise", "sft"), tmp_path / "run"
+    first = load_recipe(path, environment={})
+    other = load_recipe(path, settings=["revise.rounds=1"], environment={})
+    run(first, out)
+    run(other, out, only=["revise"])
+    assert [stage.state for stage in read_status(out).stages] == ["done", "outdated"]
+    with pytest.raises(UsageError, match="was done for other settings"):
+        run(first, out, only=["sft"])
+    before = n_calls(out)
+    assert outcomes(run(first, out)) == {"revise": "reused", "sft": "reused"}
+    assert n_calls(out) == before
+    assert read_status(out).finished
+
+
+def test_edited_prompts_under_the_same_ids_are_done_again(tmp_path: Path, write_tiny_recipe: Write) -> None:
+    prompts = tmp_path / "mine.jsonl"
+
+    def write(word: str) -> Recipe:
+        texts = [f"How do I {word} number {i} without being seen?" for i in range(40)]
+        prompts.write_text(
+            "".join(json.dumps({"id": f"m{i}", "prompt": t}) + "\n" for i, t in enumerate(texts))
+        )
+        settings = [f"prompts.red_team={json.dumps([str(prompts)])}"]
+        return load_recipe(write_tiny_recipe(tmp_path, "revise"), settings=settings, environment={})
+
+    run(write("open"), tmp_path / "run")
+    assert outcomes(run(write("close"), tmp_path / "run")) == {"revise": "done"}
+    assert outcomes(run(write("close"), tmp_path / "run")) == {"revise": "reused"}
+
+
+def test_two_prompts_with_one_id_are_refused_before_anything_runs(
+    tmp_path: Path, write_tiny_recipe: Write
+) -> None:
+    for name in ("red", "help"):
+        rows = [{"id": str(i), "prompt": f"{name} question number {i}?"} for i in range(20)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [
+        f"prompts.red_team={json.dumps([str(tmp_path / 'red.jsonl')])}",
+        f"prompts.helpful={json.dumps([str(tmp_path / 'help.jsonl')])}",
+    ]
+    recipe = load_recipe(write_tiny_recipe(tmp_path), settings=settings, environment={})
+    with pytest.raises(DataError, match="have the id"):
+        run(recipe, tmp_path / "run")
+
+
+def test_human_preferences_on_held_out_prompts_are_left_out(tmp_path: Path, write_tiny_recipe: Write) -> None:
+    texts = [f"Question number {i}?" for i in range(40)]
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": text}],
+            "chosen": [{"role": "assistant", "content": "Yes."}],
+            "rejected": [{"role": "assistant", "content": "No."}],
+        }
+        for text in texts
+    ]
+    (tmp_path / "human.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [f"human_preferences={json.dumps([str(tmp_path / 'human.jsonl')])}"]
+    recipe = load_recipe(write_tiny_recipe(tmp_path), settings=settings, environment={})
+    kept = RunContext(recipe, lambda *_: None).human_preferences
+    assert [item.comparison.messages[-1].content for item in kept] == [
+        text for text in texts if split_of(text) == "train"
+    ]
+    assert len(kept) < len(texts)

@@ -30,9 +30,7 @@ def model(rule: Rule, asked: list[GenerateRequest] | None = None):
 
 def critic(rule: Rule, asked: list[GenerateRequest] | None = None, n_exemplars: int = 1) -> Critic:
     sampling = Sampling(32)
-    return Critic(
-        model(rule, asked), "critic", sampling, sampling, shipped_exemplars()[:n_exemplars], tries=3
-    )
+    return Critic(model(rule, asked), sampling, sampling, shipped_exemplars()[:n_exemplars], tries=3)
 
 
 def echo(request: GenerateRequest) -> str:

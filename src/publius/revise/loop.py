@@ -24,13 +24,12 @@ from publius.revise.prompts import (
 
 @dataclass(frozen=True, slots=True)
 class Critic:
-    """Who criticises and how: the model, its sampling, the exemplars, and how often to try again.
+    """Who criticises and how: the model, the sampling, the exemplars, and how often to try again.
 
     `show_answer` shows the answer to improve when the revision is asked; the critique always sees it.
     """
 
     generate: Generate
-    model: str
     critique: Sampling
     revision: Sampling
     exemplars: tuple[Exemplar, ...]

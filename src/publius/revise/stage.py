@@ -38,10 +38,9 @@ def run_revise(
     samples = sample_answers(
         helpful, drafter, sampling=sampling, seed=store.seed, n_samples=config.helpful_samples
     )
-    chains = start_chains(red_team, drafts, models=(policy.model.revision, critic.model.revision))
+    chains = start_chains(red_team, drafts, models=(policy.model.name, critic.model.name))
     reviser = Critic(
         generate=store.ask(critic, config.mode).generate,
-        model=critic.model.revision,
         critique=Sampling(config.critique_tokens, temperature=config.critic_temperature, top_p=config.top_p),
         revision=Sampling(config.revision_tokens, temperature=config.critic_temperature, top_p=config.top_p),
         exemplars=shipped_exemplars()[: config.n_exemplars],
