@@ -7,7 +7,7 @@ import pytest
 
 from publius.engines.protocol import Choice, ChooseRequest, Failure
 from publius.errors import JudgeNotTrusted
-from publius.feedback.audit import audit_judge, require_trust
+from publius.feedback.audit import audit_judge, draw_audit, require_trust
 from publius.judge import parse_pair
 from publius.sources import load_audit
 
@@ -60,6 +60,13 @@ def test_a_judge_without_an_opinion_is_not_trusted() -> None:
         require_trust(audit)
     assert caught.value.exit_code == 3
     assert "train_on_chance" in (caught.value.todo or "")
+
+
+def test_a_drawn_audit_is_part_of_a_larger_one() -> None:
+    assert len(draw_audit(AUDIT, 0, seed=0)) == len(AUDIT)
+    few, more = draw_audit(AUDIT, 10, seed=0), draw_audit(AUDIT, 40, seed=0)
+    assert more[:10] == few
+    assert draw_audit(AUDIT, 10, seed=1) != few
 
 
 def test_a_judge_that_answers_nothing_has_no_accuracy() -> None:

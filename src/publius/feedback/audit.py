@@ -18,7 +18,7 @@ from publius.judge import (
     prob_a,
     soft_label,
 )
-from publius.records import Preference, Unparsed, Vote
+from publius.records import Preference, Unparsed, Vote, derive_seed
 from publius.stats import Estimate, bootstrap_mean, rate
 
 PRINCIPLE_ID = "audit"
@@ -90,6 +90,12 @@ def audit_judge(
         },
         trusted=accuracy is not None and accuracy.low > 0.5,
     )
+
+
+def draw_audit(labelled: Sequence[Preference], n: int, *, seed: int) -> tuple[Preference, ...]:
+    """Return `n` comparisons drawn with the seed, or all for n = 0; a larger n adds to a smaller one's."""
+    drawn = sorted(labelled, key=lambda item: derive_seed(seed, "audit", item.comparison.id))
+    return tuple(drawn[: n or None])
 
 
 def require_trust(audit: Audit) -> None:

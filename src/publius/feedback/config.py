@@ -20,7 +20,8 @@ class LabelConfig:
     `principles`: "one" drawn for every comparison, or the "mean" over all of the constitution.
     `construction`: the probability in (0.5, 1] stated for a label by construction (a revision over
     its draft; on a helpful prompt, the answer over one written for another prompt), 0 for none.
-    `n_construction` bounds their number. `train_on_chance` lets a run go on when the audit cannot
+    `n_construction` bounds their number. `n_audit` bounds the audited comparisons, drawn with
+    the seed (0: all of the set). `train_on_chance` lets a run go on when the audit cannot
     tell the feedback model from chance.
     """
 
@@ -33,12 +34,13 @@ class LabelConfig:
     method: Method = "both-orders"
     construction: float = 0.9
     n_construction: int = 128
+    n_audit: int = 0
     train_on_chance: bool = False
 
     def __post_init__(self) -> None:
         if self.construction and not 0.5 < self.construction <= 1.0:
             raise DataError(f"construction is in (0.5, 1] or 0, not {self.construction!r}", where="label")
-        for name in ("n_red_team", "n_helpful", "n_construction", "temperature"):
+        for name in ("n_red_team", "n_helpful", "n_construction", "n_audit", "temperature"):
             if getattr(self, name) < 0:
                 raise DataError(f"{name} must not be negative: {getattr(self, name)!r}", where="label")
         if self.answer_tokens < 1:

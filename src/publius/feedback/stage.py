@@ -9,7 +9,7 @@ from typing import Any
 from publius.constitution import Constitution
 from publius.engines.answers import sample_answers
 from publius.engines.protocol import Engine, Sampling
-from publius.feedback.audit import audit_judge, require_trust
+from publius.feedback.audit import audit_judge, draw_audit, require_trust
 from publius.feedback.config import LabelConfig
 from publius.feedback.label import (
     LabelTask,
@@ -43,7 +43,10 @@ def run_label(
         JudgeNotTrusted: The audit cannot tell the feedback model from chance.
     """
     audit = audit_judge(
-        audit_set, store.ask(feedback, "audit").choose, judge=feedback.model.name, method=config.method
+        draw_audit(audit_set, config.n_audit, seed=store.seed),
+        store.ask(feedback, "audit").choose,
+        judge=feedback.model.name,
+        method=config.method,
     )
     write_json(store.path / AUDIT, audit)
     if not config.train_on_chance:

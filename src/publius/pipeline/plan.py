@@ -111,7 +111,7 @@ def _label(recipe: Recipe) -> StagePlan:
         len(load_constitution(recipe.constitution).principles) if config.principles == "mean" else 1
     )
     n_votes = n_prompts * _N_ASKS[config.method] * n_principles
-    n_audit = 2 * len(load_audit(recipe.audit))
+    n_audit = _N_ASKS[config.method] * (config.n_audit or len(load_audit(recipe.audit)))
     written = 2 * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS)
