@@ -10,7 +10,7 @@ from publius.errors import DataError
 from publius.preference.config import PMSettings
 from publius.preference.pm import PMReport, train_preference_model
 from publius.preference.score import PreferenceModel
-from publius.records import Comparison, Preference, conversation, split_of
+from publius.records import Comparison, Preference, content_hash, conversation, split_of
 from publius.training.weights import load_causal_lm
 
 torch = pytest.importorskip("torch")
@@ -41,7 +41,8 @@ def trained(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 
 def test_report(trained: tuple[Path, PMReport]) -> None:
     out, report = trained
-    n_train = sum(split_of(f"p{i}") == "train" for i in range(48))
+    splits = [split_of(content_hash(item.comparison.messages)) for item in _kind_and_rude(48)]
+    n_train = splits.count("train")
     assert report.training.n_rows == n_train
     assert report.training.steps == math.ceil(2 * n_train / 4) == len(report.training.losses)
     assert report.training.losses[0].loss == pytest.approx(math.log(2), abs=1e-4)  # a head of zeros
@@ -51,7 +52,9 @@ def test_report(trained: tuple[Path, PMReport]) -> None:
     assert report.held_out.accuracy is not None
     assert report.held_out.accuracy.n == 48 - n_train
     assert report.held_out.accuracy.value > 0.9
-    assert {origin for origin, _ in report.held_out.accuracy_by_origin} == {"asked", "human"}
+    held_out = [item for item, split in zip(_kind_and_rude(48), splits, strict=True) if split == "held-out"]
+    origins = {origin for origin, _ in report.held_out.accuracy_by_origin}
+    assert origins == {item.origin for item in held_out}
     assert 0 <= report.held_out.brier < 0.25
     assert report.scale.n == 2 * n_train
     assert not out.with_name("pm.work").exists()

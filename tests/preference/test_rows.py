@@ -1,11 +1,12 @@
 """Which preferences become rows, on which side of the split, and as which tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from publius.preference.rows import pm_rows
-from publius.records import Comparison, Preference, conversation, split_of
+from publius.records import Comparison, Preference, content_hash, conversation, split_of
 from publius.training.weights import load_causal_lm
 
 pytest.importorskip("torch")
@@ -37,8 +38,22 @@ def test_a_prompt_is_on_one_side_only(tiny_model_dir: Path) -> None:
     train = {tuple(row.prompt_ids) for row in rows.train}
     held_out = {tuple(row.prompt_ids) for row in rows.held_out}
     assert train.isdisjoint(held_out)
-    assert len(held_out) == sum(split_of(i) == "held-out" for i in ids) > 0
+    prompts = [content_hash(_preference(i, "a", "b").comparison.messages) for i in ids]
+    assert len(held_out) == sum(split_of(prompt) == "held-out" for prompt in prompts) > 0
     assert len(rows.held_out) == 3 * len(held_out)
+
+
+def test_one_text_under_two_ids_is_one_prompt(tiny_model_dir: Path) -> None:
+    tokenizer = load_causal_lm(tiny_model_dir).tokenizer
+    given = [_preference(f"p{i}", "a", "b") for i in range(40)]
+    renamed = [
+        replace(item, comparison=replace(item.comparison, prompt_id=f"other {i}"))
+        for i, item in enumerate(given)
+    ]
+    rows = pm_rows(tokenizer, [*given, *renamed], max_length=64)
+    train = {tuple(row.prompt_ids) for row in rows.train}
+    assert train.isdisjoint(tuple(row.prompt_ids) for row in rows.held_out)
+    assert len(rows.train) == 2 * len(train)
 
 
 def test_control_strings_in_answers_stay_text(tiny_model_dir: Path) -> None:
