@@ -143,8 +143,8 @@ def test_no_text_breaks_a_monitor(text):
 @pytest.mark.parametrize("piece", [" ", "sorry to hear ", "as a ", "a-", "'", "I'm sorry you, ", "\ud800"])
 def test_long_hostile_text_is_scanned_in_bounded_steps(piece):
     text = piece * (1_000_000 // len(piece))
-    has_evasive_opening(text)
-    has_boilerplate(text)
+    assert has_evasive_opening(text) in (True, False)
+    assert not has_boilerplate(text)
 
 
 def test_rates_carry_n_and_interval_and_are_absent_without_answers():
