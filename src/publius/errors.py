@@ -6,6 +6,7 @@
     │   └── JudgeNotTrusted   (exit 3)  the audit's interval contains chance
     ├── MissingExtra          (exit 3)  an optional dependency is not installed
     ├── EngineError           (exit 4)  a model or server that cannot do what was asked
+    ├── BudgetReached         (exit 5)  the run has spent what it may
     └── StoreError            (exit 1)  a run that is locked, damaged, or on a full disk
 
 A message says what, where (file and line or field) and the next command. The command line prints it
@@ -66,6 +67,12 @@ class EngineError(PubliusError):
     """A model or a server that cannot do what was asked."""
 
     exit_code = 4
+
+
+class BudgetReached(PubliusError):
+    """The run has spent the calls, tokens or money that it may."""
+
+    exit_code = 5
 
 
 class StoreError(PubliusError):

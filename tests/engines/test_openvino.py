@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from publius.engines.flow import ask as ask_engine
 from publius.engines.openvino import open_openvino
-from publius.engines.protocol import Choice, ChooseRequest, Completion, Engine, Failure, ScoreRequest
+from publius.engines.protocol import Choice, ChooseRequest, Completion, Engine, Failure
 from publius.errors import DataError, EngineError
 from publius.records import conversation, user
+
+from .conformance import all_that_come, answers_of, by_id
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openvino_genai") is None, reason="openvino-genai is not installed"
@@ -32,6 +35,8 @@ def test_options_are_checked(tmp_path: Path):
         open_openvino(tmp_path / "m.gguf", name="m", options={"speed": 1})
     with pytest.raises(DataError, match="'f32'"):
         open_openvino(tmp_path / "m.gguf", name="m", options={"precision": "f64"})
+    with pytest.raises(DataError, match="max_batch"):
+        open_openvino(tmp_path / "m.gguf", name="m", options={"max_batch": 0})
 
 
 def test_a_directory_and_a_file_that_is_no_gguf_are_refused(tmp_path: Path):
@@ -48,20 +53,32 @@ def test_sampled_answers_depend_on_their_seed_alone(exact: Engine, ask):
         ask(str(i), f"{RULES}\nTell me about {topic}.", max_tokens=12, temperature=1.0, seed=i % 2)
         for i, topic in enumerate(("rivers", "rivers", "rivers", "trees"))
     ]
-    together = {answer.request_id: answer for answer in exact.generate(requests)}
-    assert all(isinstance(answer, Completion) for answer in together.values())
-    assert together["0"].text == together["2"].text != together["1"].text
-    assert [answer.text for answer in exact.generate(requests[3:])] == [together["3"].text]
+    together = answers_of(exact, requests)
+    texts = {id: answer.text for id, answer in together.items() if isinstance(answer, Completion)}
+    assert len(texts) == 4
+    assert texts["0"] == texts["2"] != texts["1"]
+    assert answers_of(exact, requests[3:])["3"] == together["3"]
+
+
+@pytest.mark.model
+def test_what_is_short_is_answered_while_the_long_goes_on(exact: Engine, ask):
+    long = ask("long", "Tell me a long story.", max_tokens=40)
+    exact.submit([long, ask("short", "Count to 20.", max_tokens=2)])
+    assert [answer.request_id for answer in exact.wait()] == ["short"]
+    question = ChooseRequest("late", (user("Which, A or B?"),), ("A", "B"), "(")
+    exact.submit([question, ask("later", "Count to 20.", max_tokens=2)])
+    came = all_that_come(exact)
+    assert by_id([long, question, ask("later", "")], came).keys() == {"long", "late", "later"}
+    assert came[-1].request_id == "long"
 
 
 @pytest.mark.model
 def test_a_caller_who_stops_early_leaves_the_engine_usable(exact: Engine, ask):
     requests = [ask(str(i), f"Count to {i + 20}.", max_tokens=4 + 40 * (i > 0)) for i in range(4)]
-    results = exact.generate(requests)
-    next(results)
+    results = ask_engine(exact, requests)
+    assert next(results).request_id == "0"
     results.close()
-    again = list(exact.generate(requests[:1]))
-    assert [answer.request_id for answer in again] == ["0"]
+    assert [answer.request_id for answer in ask_engine(exact, requests[:1])] == ["0"]
 
 
 @pytest.mark.model
@@ -69,7 +86,7 @@ def test_a_long_text_is_counted_whole(exact: Engine, ask):
     n_short = exact.count_tokens((user("word " * 10),))
     n_long = exact.count_tokens((user("word " * 20_010),))
     assert n_long == n_short + 20_000
-    (refused,) = exact.generate([ask("long", "word " * 20_000)])
+    refused = answers_of(exact, [ask("long", "word " * 20_000)])["long"]
     assert isinstance(refused, Failure)
     assert refused.owner == "input"
 
@@ -79,7 +96,7 @@ def test_options_are_probabilities_of_the_whole_vocabulary_and_one_token_each(ex
     messages = conversation(("system", RULES), ("user", "(A) yes or (B) no?"))
     good = ChooseRequest("good", messages, ("A", "B", "Q"), "(")
     bad = ChooseRequest("bad", messages, ("A", "incomprehensibilities"), "(")
-    results = {result.request_id: result for result in exact.choose([good, bad])}
+    results = answers_of(exact, [good, bad])
     choice = results["good"]
     assert isinstance(choice, Choice)
     assert sum(map(math.exp, choice.logprobs)) < 1
@@ -91,13 +108,6 @@ def test_options_are_probabilities_of_the_whole_vocabulary_and_one_token_each(ex
 @pytest.mark.model
 def test_awkward_options_do_not_break_the_grammar(exact: Engine):
     options = ('"', "\\", "-", "[", "\n")
-    (choice,) = exact.choose([ChooseRequest("c", (user("Say a sign."),), options, "Here: ")])
+    choice = answers_of(exact, [ChooseRequest("c", (user("Say a sign."),), options, "Here: ")])["c"]
     assert isinstance(choice, Choice), choice
     assert all(logprob < 0 for logprob in choice.logprobs)
-
-
-@pytest.mark.model
-def test_it_says_that_it_does_not_score(exact: Engine):
-    assert not exact.capabilities.score
-    with pytest.raises(EngineError, match="score"):
-        exact.score([ScoreRequest("s", conversation(("user", "q"), ("assistant", "a")))])

@@ -1,9 +1,10 @@
-"""Prompts with a common beginning wait for the first of them, and only for that."""
+"""Prompts with a common beginning are neighbours, and wait for the first of them, and only for that."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publius.engines.prefix import PrefixGate, block_keys
+from publius.engines.prefix import GroupedQueue, PrefixGate, block_keys
 
 SHARED = list(range(64))
 
@@ -60,3 +61,105 @@ def test_an_abandoned_prompt_holds_nobody_up_and_teaches_nothing():
     assert gate.may_start(second)
     gate.start(second)
     assert not gate.may_start(first)
+
+
+def start(queue: GroupedQueue[str], room: int, *, held: str = "") -> list[str]:
+    """Start what begins with no letter of `held`."""
+    started: list[str] = []
+
+    def try_start(item: str) -> bool:
+        if item[0] in held:
+            return False
+        started.append(item)
+        return True
+
+    queue.start(try_start, room=room, n_tried=100)
+    return started
+
+
+def queue_of(*items: str) -> GroupedQueue[str]:
+    queue: GroupedQueue[str] = GroupedQueue(lambda item: item)
+    for item in items:
+        queue.put(item)
+    return queue
+
+
+def test_alike_items_are_neighbours():
+    assert start(queue_of("b1", "a1", "b2", "a2"), 9) == ["a1", "a2", "b1", "b2"]
+
+
+def test_what_comes_later_passes_nobody():
+    queue = queue_of("b1", "c1")
+    assert start(queue, 1) == ["b1"]
+    queue.put("a2")
+    queue.put("a1")
+    assert start(queue, 1) == ["c1"]
+    queue.put("a0")  # the group of a1 and a2 is still forming: it is sorted when its turn comes
+    assert start(queue, 2) == ["a0", "a1"]
+    queue.put("a1.5")
+    assert start(queue, 2) == ["a2", "a1.5"]
+    assert len(queue) == 0
+
+
+def test_what_is_held_keeps_its_place_and_others_pass_it():
+    queue = queue_of("a1", "a2", "b1")
+    assert start(queue, 2, held="a") == ["b1"]
+    queue.put("c1")
+    assert start(queue, 1, held="a") == ["c1"]
+    queue.put("a0")
+    assert start(queue, 2) == ["a1", "a2"]
+    assert start(queue, 9) == ["a0"]
+
+
+def test_followers_are_first():
+    queue = queue_of("a", "b")
+    assert start(queue, 1) == ["a"]
+    queue.put_first("z")
+    assert start(queue, 9) == ["z", "b"]
+
+
+def test_only_so_many_are_tried():
+    queue = queue_of("a1", "a2", "b1")
+    queue.start(lambda item: item == "b1", room=1, n_tried=2)
+    assert len(queue) == 3
+    queue.clear()
+    assert len(queue) == 0
+    assert start(queue, 9) == []
+
+
+def test_an_error_while_starting_loses_nothing():
+    queue = queue_of("a", "b", "c")
+
+    def try_start(item: str) -> bool:
+        if item == "b":
+            raise OSError("no")
+        return False
+
+    with pytest.raises(OSError, match="no"):
+        queue.start(try_start, room=2, n_tried=9)
+    assert start(queue, 9) == ["a", "b", "c"]
+
+
+@given(
+    arrivals=st.lists(st.lists(st.integers(0, 50), max_size=6), max_size=30),
+    room=st.integers(1, 4),
+)
+def test_everything_starts_once_and_no_room_is_left_empty(arrivals: list[list[int]], room: int):
+    queue: GroupedQueue[tuple[int, int, int]] = GroupedQueue(lambda item: item[0])
+    started: list[tuple[int, int, int]] = []
+
+    def try_start(item: tuple[int, int, int]) -> bool:
+        started.append(item)
+        return True
+
+    expected = [(value, turn, n) for turn, values in enumerate(arrivals) for n, value in enumerate(values)]
+    for turn, values in enumerate(arrivals):
+        n_waiting = len(queue)
+        for n, value in enumerate(values):
+            queue.put((value, turn, n))
+        n_before = len(started)
+        queue.start(try_start, room=room, n_tried=99)
+        assert len(started) - n_before == min(room, n_waiting + len(values))
+    while len(queue):
+        queue.start(try_start, room=room, n_tried=99)
+    assert sorted(started) == sorted(expected)

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from publius.engines.protocol import Choice, ChooseRequest, Completion, Failure, Score, ScoreRequest
-from publius.engines.scripted import ScriptedEngine, open_scripted, prefer_by_hash
+from publius.engines.scripted import ScriptedEngine, ScriptedOptions, open_scripted, prefer_by_hash
 from publius.errors import DataError, EngineError
 from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
 from publius.records import Comparison, conversation, user
+
+from .conformance import answers_of
 
 
 def comparison(answer_a: str, answer_b: str) -> Comparison:
@@ -20,7 +22,8 @@ def comparison(answer_a: str, answer_b: str) -> Comparison:
 def test_replies_by_rule_and_records_what_was_asked(ask):
     engine = ScriptedEngine(lambda request: request.messages[-1].content.upper())
     requests = [ask("1", "one"), ask("2", "two")]
-    answers = list(engine.generate(requests))
+    engine.submit(requests)
+    answers = engine.wait()
     assert [answer.text for answer in answers if isinstance(answer, Completion)] == ["ONE", "TWO"]
     assert engine.asked == requests
 
@@ -38,7 +41,8 @@ def test_replies_by_rule_and_records_what_was_asked(ask):
 )
 def test_cuts_at_the_limit_and_at_stop_strings(ask, limit, stop, text, finish, n_tokens):
     engine = ScriptedEngine(lambda request: "one  two\n\nthree. ")
-    (answer,) = engine.generate([ask("r", "Hi", max_tokens=limit, stop=stop)])
+    engine.submit([ask("r", "Hi", max_tokens=limit, stop=stop)])
+    (answer,) = engine.wait()
     assert answer == Completion("r", text, finish, prompt_tokens=3, completion_tokens=n_tokens)
 
 
@@ -49,10 +53,11 @@ def test_default_texts_depend_on_the_messages_and_the_seed(ask):
         for text in ("How do I bake bread?", "How do I bake a cake?")
         for seed in range(20)
     ]
-    texts = [answer.text for answer in engine.generate(requests) if isinstance(answer, Completion)]
+    found = answers_of(engine, requests)
+    texts = [answer.text for answer in found.values() if isinstance(answer, Completion)]
     assert len(set(texts)) == len(requests)
     assert all("bread" in text or "bake" in text for text in texts)
-    assert texts == [answer.text for answer in engine.generate(requests) if isinstance(answer, Completion)]
+    assert answers_of(engine, requests) == found
 
 
 def pair(id: str, shown: Comparison) -> ChooseRequest:
@@ -66,7 +71,7 @@ def point(id: str, answer: str) -> ChooseRequest:
 
 def gaps(engine: ScriptedEngine, requests: list[ChooseRequest]) -> dict[str, float]:
     """Log-odds of the first option over the second."""
-    found = [choice for choice in engine.choose(requests) if isinstance(choice, Choice)]
+    found = [choice for choice in answers_of(engine, requests).values() if isinstance(choice, Choice)]
     return {choice.request_id: choice.logprobs[0] - choice.logprobs[1] for choice in found}
 
 
@@ -107,20 +112,41 @@ def test_one_text_is_good_if_the_word_occurs_in_it(tmp_path: Path):
 
 def test_a_rule_must_speak_of_every_option():
     engine = ScriptedEngine(choose=lambda request: (-0.1,))
+    engine.submit([ChooseRequest("r", (user("Hi"),), PAIR_OPTIONS)])
     with pytest.raises(EngineError, match="1 log-probabilities for 2 options"):
-        list(engine.choose([ChooseRequest("r", (user("Hi"),), PAIR_OPTIONS)]))
+        engine.wait()
+
+
+def test_an_error_of_a_rule_comes_after_the_answers_before_it(ask):
+    n_calls = 0
+
+    def reply(request) -> str:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 3:
+            raise OSError("the third")
+        return "Yes."
+
+    engine = ScriptedEngine(reply)
+    engine.submit([ask(str(n), "Hi") for n in range(5)])
+    assert [answer.request_id for answer in engine.wait()] == ["0", "1"]
+    for _ in range(2):
+        with pytest.raises(OSError, match="the third"):
+            engine.wait()
+    engine.cancel()
+    assert answers_of(engine, [ask("0", "Hi")])["0"] == Completion("0", "Yes.", "stop", 3, 1)
 
 
 def test_scores_by_rule():
     engine = ScriptedEngine(score=lambda request: -7.5)
-    (score,) = engine.score([ScoreRequest("r", conversation(("user", "Hi"), ("assistant", "Good day")))])
-    assert score == Score("r", -7.5, 3)
+    turns = conversation(("user", "Hi"), ("assistant", "Good day"))
+    assert answers_of(engine, [ScoreRequest("r", turns)])["r"] == Score("r", -7.5, 3)
 
 
 def test_too_long_to_score_is_the_input_s_fault():
-    engine = ScriptedEngine(max_context=5)
+    engine = ScriptedEngine(options=ScriptedOptions(max_context=5))
     long = conversation(("user", "one two three"), ("assistant", "four"))
-    (failure,) = engine.score([ScoreRequest("r", long)])
+    failure = answers_of(engine, [ScoreRequest("r", long)])["r"]
     assert isinstance(failure, Failure)
     assert failure.owner == "input"
 
@@ -140,7 +166,31 @@ def test_options_of_a_recipe_are_part_of_the_identity(tmp_path: Path):
     assert plain.model.revision != keen.model.revision
 
 
-@pytest.mark.parametrize("options", [{"prefers": "flour"}, {"prefer": 3}, {"max_context": "many"}])
+def test_the_pace_is_an_option_and_no_part_of_the_identity(tmp_path: Path, ask, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr("publius.engines.scripted.time.sleep", slept.append)
+    plain = open_scripted(tmp_path, name="judge", options={})
+    slow = open_scripted(tmp_path, name="judge", options={"delay_ms": 250, "look_ahead": 3})
+    assert slow.model == plain.model
+    assert (plain.capabilities.look_ahead, slow.capabilities.look_ahead) == (64, 3)
+    requests = [ask(str(n), "Hi") for n in range(7)]
+    assert answers_of(slow, requests) == answers_of(plain, requests)
+    assert [nap for nap in slept if nap] == [0.25, 0.25, 0.25]
+    assert len(slow.wait()) == 0
+    assert len(slept) == 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prefers": "flour"},
+        {"prefer": 3},
+        {"max_context": "many"},
+        {"look_ahead": 0},
+        {"delay_ms": -1},
+        {"delay_ms": math.nan},
+    ],
+)
 def test_wrong_options_are_named(tmp_path: Path, options):
     with pytest.raises(DataError, match=next(iter(options))):
         open_scripted(tmp_path, name="judge", options=options)

@@ -9,12 +9,14 @@ from publius.engines.protocol import Choice, ChooseRequest, Completion, Score, S
 from publius.errors import DataError, EngineError
 from publius.records import conversation, user
 
+from .conformance import all_that_come, answers_of
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from publius.engines.decoding import Row  # noqa: E402
 from publius.engines.sampling import Draw, sample_tokens  # noqa: E402
-from publius.engines.transformers import TransformersEngine, batches, open_transformers  # noqa: E402
+from publius.engines.transformers import TransformersEngine, open_transformers  # noqa: E402
 from publius.engines.vocabulary import Vocabulary  # noqa: E402
 
 TEXTS = ("Hi.", "How do I bake bread?", "What is the capital of France? " * 4, "user " * 40)
@@ -43,7 +45,7 @@ def prompt_ids(tokenizer, messages, prefill: str = ""):
 
 def test_greedy_is_what_transformers_generates(tiny: TransformersEngine, plain, ask):
     model, tokenizer = plain
-    answers = {a.request_id: a for a in tiny.generate([ask(text, text, max_tokens=20) for text in TEXTS])}
+    answers = answers_of(tiny, [ask(text, text, max_tokens=20) for text in TEXTS])
     for text in TEXTS:
         ids = prompt_ids(tokenizer, (user(text),))
         out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False)
@@ -55,7 +57,7 @@ def test_greedy_is_what_transformers_generates(tiny: TransformersEngine, plain, 
 def test_choose_is_the_log_softmax_after_the_prompt(tiny: TransformersEngine, plain):
     model, tokenizer = plain
     requests = [ChooseRequest(text, (user(text),), ("A", "B", "0"), "(") for text in TEXTS]
-    found = {choice.request_id: choice for choice in tiny.choose(requests)}
+    found = answers_of(tiny, requests)
     for text in TEXTS:
         ids = prompt_ids(tokenizer, (user(text),), "(")
         with torch.no_grad():
@@ -66,9 +68,9 @@ def test_choose_is_the_log_softmax_after_the_prompt(tiny: TransformersEngine, pl
 
 def test_choose_is_the_same_alone_and_padded(tiny: TransformersEngine):
     requests = [ChooseRequest(str(n), (user("word " * n),), ("A", "B"), "(") for n in range(30)]
-    together = {choice.request_id: choice for choice in tiny.choose(requests)}
+    together = answers_of(tiny, requests)
     for request in requests:
-        (alone,) = tiny.choose([request])
+        alone = answers_of(tiny, [request])[request.id]
         assert isinstance(alone, Choice)
         assert alone.logprobs == pytest.approx(together[request.id].logprobs, abs=1e-4)
 
@@ -79,7 +81,7 @@ def test_score_sums_the_tokens_and_the_end_of_the_turn(tiny: TransformersEngine,
         conversation(("user", text), ("assistant", answer))
         for text, answer in zip(TEXTS, reversed(TEXTS), strict=True)
     ]
-    scores = {s.request_id: s for s in tiny.score([ScoreRequest(str(i), t) for i, t in enumerate(talks)])}
+    scores = answers_of(tiny, [ScoreRequest(str(i), talk) for i, talk in enumerate(talks)])
     for index, talk in enumerate(talks):
         before = prompt_ids(tokenizer, talk[:-1])
         answer = tokenizer.encode(talk[-1].content + "<|im_end|>", add_special_tokens=False)
@@ -95,18 +97,19 @@ def test_small_batches_give_the_same_answers(tiny, narrow, ask):
         for n in range(12)
         for seed in range(3)
     ]
-    wide = {answer.request_id: answer for answer in tiny.generate(requests)}
-    assert wide == {answer.request_id: answer for answer in narrow.generate(requests)}
+    assert answers_of(tiny, requests) == answers_of(narrow, requests)
     scored = [ScoreRequest(str(n), conversation(("user", "a" * n), ("assistant", "b" * n))) for n in range(9)]
-    wide_scores = {score.request_id: score.logprob for score in tiny.score(scored)}
-    assert {s.request_id: s.logprob for s in narrow.score(scored)} == pytest.approx(wide_scores, abs=1e-3)
+    wide, small = answers_of(tiny, scored), answers_of(narrow, scored)
+    assert all(isinstance(score, Score) for score in wide.values())
+    wide_scores = {id: score.logprob for id, score in wide.items()}
+    assert {id: score.logprob for id, score in small.items()} == pytest.approx(wide_scores, abs=1e-3)
 
 
 def test_rows_that_end_early_leave_the_others_untouched(tiny, ask):
     requests = [
         ask(str(n), "How do I bake bread?", max_tokens=n, temperature=1.0, seed=5) for n in range(1, 33)
     ]
-    answers = {int(answer.request_id): answer for answer in tiny.generate(requests)}
+    answers = {int(id): answer for id, answer in answers_of(tiny, requests).items()}
     longest = answers[32].text
     assert len(set(longest)) > 10
     assert all(longest.startswith(answer.text) for answer in answers.values())
@@ -119,10 +122,9 @@ def test_sampled_answers_do_not_depend_on_the_neighbours(tiny, ask):
         return ask(id, text, temperature=1.0, seed=seed, max_tokens=10)
 
     target = sampled("target", "What is the capital of France?", seed=7)
-    (alone,) = tiny.generate([target])
+    alone = answers_of(tiny, [target])["target"]
     crowd = [sampled(str(n), "yes no " * n, seed=n) for n in range(20)]
-    together = {answer.request_id: answer for answer in tiny.generate([*crowd, target])}
-    assert together["target"] == alone
+    assert answers_of(tiny, [*crowd, target])["target"] == alone
 
 
 def test_sampling_follows_the_probabilities(tiny, plain, ask):
@@ -132,7 +134,7 @@ def test_sampling_follows_the_probabilities(tiny, plain, ask):
         prob = (model(ids).logits[0, -1] / 0.2).softmax(-1)
     n = 2000
     requests = [ask(str(i), "Hi.", max_tokens=1, temperature=0.2, seed=i) for i in range(n)]
-    texts = [answer.text for answer in tiny.generate(requests)]
+    texts = [answer.text for answer in answers_of(tiny, requests).values()]
     best = int(prob.argmax())
     expected = float(prob[best])
     observed = texts.count(tokenizer.decode([best])) / n
@@ -140,20 +142,44 @@ def test_sampling_follows_the_probabilities(tiny, plain, ask):
     assert abs(observed - expected) < 5 * math.sqrt(expected * (1 - expected) / n)
 
 
-def test_an_answer_can_be_left_in_the_middle(tiny, ask):
-    results = tiny.generate([ask(str(n), "Hi.", max_tokens=n) for n in range(1, 9)])
-    next(results)
+def test_rows_are_answered_as_they_end_and_the_others_go_on(tiny, ask):
+    tiny.submit([ask(str(n), "How do I bake bread?", max_tokens=n, seed=5) for n in (9, 2, 6)])
+    assert [answer.request_id for answer in tiny.wait()] == ["2"]
     assert not torch.is_inference_mode_enabled()
-    results.close()
-    (answer,) = tiny.generate([ask("r", "Hi.")])
-    assert isinstance(answer, Completion)
+    tiny.submit([ChooseRequest("late", (user("Hi."),), ("A", "B"), "(")])
+    assert [answer.request_id for answer in all_that_come(tiny)] == ["6", "9", "late"]
 
 
-def test_a_closed_engine_says_so(tiny_model_dir: Path, ask):
-    engine = open_transformers(tiny_model_dir, name="tiny", options={})
+def test_kinds_take_turns(narrow, ask):
+    """Text that keeps coming does not put off a choice that was there before it."""
+    narrow.submit([ask("first", "Hi.", max_tokens=2)])
+    narrow.submit([ChooseRequest("choice", (user("Hi."),), ("A", "B"), "(")])
+    came: list[str] = []
+    for n in range(6):
+        narrow.submit([ask(f"{n}", "Hi.", max_tokens=2)])
+        came += [answer.request_id for answer in narrow.wait()]
+    assert came.index("choice") <= came.index("first") + 2
+    assert len(came) + len(all_that_come(narrow)) == 8
+
+
+def test_a_failing_batch_is_told_and_leaves_the_engine_usable(tiny_model_dir: Path, ask):
+    engine = open_transformers(tiny_model_dir, name="tiny", options={"dtype": "float32"})
+    weight = engine._loaded.model.model.norm.weight
+    whole = weight.data
+    weight.data = whole[:-1]  # torch cannot compute with this
+    engine.submit([ask("r", "Hi."), ask("s", "Hi.")])
+    with pytest.raises(EngineError, match="torch failed") as caught:
+        engine.wait()
+    assert "batch_tokens" in str(caught.value)
+    assert len(engine.wait()) == 0
+    weight.data = whole
+    assert isinstance(answers_of(engine, [ask("r", "Hi.")])["r"], Completion)
     engine.close()
-    with pytest.raises(EngineError, match="closed"):
-        list(engine.generate([ask("r", "Hi.")]))
+
+
+def test_it_looks_ahead_some_batches(tiny, narrow):
+    assert tiny.capabilities.look_ahead == 4 * 64  # a batch of 16,384 tokens has 64 rows of 256
+    assert narrow.capabilities.look_ahead == 4
 
 
 @pytest.mark.parametrize("options", [{"dtype": "int3"}, {"batch_tokens": "many"}, {"speed": 9}])
@@ -241,19 +267,3 @@ def test_top_p_of_a_flat_distribution_needs_more_than_a_few_candidates():
 def test_a_temperature_near_zero_neither_overflows_nor_strays():
     logits_BV = torch.tensor([[1000.0, 999.0, -1000.0]])
     assert sample_tokens(logits_BV, [Draw(1e-30, 1.0, 1.0)]) == [0]
-
-
-def test_batches_keep_within_tokens_and_rows():
-    sizes = sorted([(n % 37 + 1, n % 11) for n in range(200)])
-    parts = list(batches(sizes, max_tokens=300, max_rows=12))
-    covered = [row for part in parts for row in range(part.start, part.stop)]
-    assert covered == list(range(200))
-    for part in parts:
-        rows = sizes[part]
-        assert len(rows) <= 12
-        assert len(rows) * (max(p for p, _ in rows) + max(a for _, a in rows)) <= 300
-
-
-def test_a_row_over_the_bound_is_a_batch_of_its_own():
-    assert list(batches([(5000, 5), (5000, 5)], max_tokens=100, max_rows=8)) == [slice(0, 1), slice(1, 2)]
-    assert list(batches([], max_tokens=100, max_rows=8)) == []

@@ -2,18 +2,21 @@
 
 Measured on SmolLM2-135M Q4_1, 24 prompts, options A and B: the log-probabilities differ by 0.012 on
 average and 0.040 at most in f32, and by 0.053 and 0.13 at openvino's fast default (bf16, 8-bit cache).
-With openvino-genai's own reading of the file it would be 0.6 and 1.0 (see `openvino_graph.py`).
+With openvino-genai's own reading of the file it would be 0.6 and 1.0 (see `openvino_graph.py`). The suite
+in `conformance.py` holds every engine to it; here is what the two share beyond that.
 """
 
 import importlib.util
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from publius.engines.openvino import open_openvino
-from publius.engines.protocol import Choice, ChooseRequest, Completion, Engine
+from publius.engines.protocol import Completion, Engine
 from publius.records import conversation, user
+
+from .conformance import TOPICS, answers_of
 
 pytestmark = [
     pytest.mark.model,
@@ -23,7 +26,6 @@ pytestmark = [
     ),
 ]
 
-TOPICS = ("a river", "an apple", "the law", "a promise", "sleep", "a bridge", "honesty", "rain")
 TEXTS = (
     "It's 2024,  and I paid $1,000.50!\n\n\tdef f(x):\n\t\treturn x  # ½",
     "Größe 東京 🙂 e\u0301 \u00a0x ａ \u200b ß",
@@ -33,58 +35,25 @@ TEXTS = (
 )
 
 
-@pytest.fixture(scope="module")
-def yardstick(smollm2_path: Path) -> Generator[Engine]:
-    from publius.engines.transformers import open_transformers
-
-    engine = open_transformers(smollm2_path, name="smollm2", options={"dtype": "float32"})
+@pytest.fixture(scope="module", params=["f32", "auto"])
+def measured(request: pytest.FixtureRequest, smollm2_path: Path) -> Generator[Engine]:
+    """openvino at a precision."""
+    engine = open_openvino(smollm2_path, name="smollm2", options={"precision": request.param})
     yield engine
     engine.close()
 
 
-@pytest.fixture(scope="module", params=["f32", "auto"])
-def measured(request: pytest.FixtureRequest, smollm2_path: Path) -> Generator[tuple[Engine, float]]:
-    """openvino at a precision, and the difference of log-probabilities allowed there."""
-    engine = open_openvino(smollm2_path, name="smollm2", options={"precision": request.param})
-    yield engine, {"f32": 0.1, "auto": 0.3}[request.param]
-    engine.close()
-
-
-def choices(results: Iterable[object]) -> dict[str, tuple[float, ...]]:
-    found = [result for result in results if isinstance(result, Choice)]
-    return {choice.request_id: choice.logprobs for choice in found}
-
-
-def test_option_log_probabilities_agree(yardstick: Engine, measured: tuple[Engine, float]):
-    engine, tolerance = measured
-    requests = [
-        ChooseRequest(
-            topic, (user(f"About {topic}: is it (A) good or (B) bad? Answer A or B."),), ("A", "B"), "("
-        )
-        for topic in TOPICS
-    ]
-    expected, found = choices(yardstick.choose(requests)), choices(engine.choose(requests))
-    assert found.keys() == expected.keys() == set(TOPICS)
-    for topic, logprobs in expected.items():
-        assert found[topic] == pytest.approx(logprobs, abs=tolerance)
-        if abs(logprobs[0] - logprobs[1]) > 2 * tolerance:
-            assert (found[topic][0] > found[topic][1]) == (logprobs[0] > logprobs[1])
-
-
-def test_the_most_probable_token_is_the_same(yardstick: Engine, measured: tuple[Engine, float], ask):
-    engine, _ = measured
+def test_the_most_probable_token_is_the_same(yardstick: Engine, measured: Engine, ask):
     requests = [ask(topic, f"What is {topic}?", max_tokens=1) for topic in TOPICS]
-    expected = {answer.request_id: answer for answer in yardstick.generate(requests)}
-    found = {answer.request_id: answer for answer in engine.generate(requests)}
+    expected, found = answers_of(yardstick, requests), answers_of(measured, requests)
     same = [found[topic] == expected[topic] for topic in TOPICS]
     assert sum(same) >= len(TOPICS) - 1  # bf16 may turn a near tie
 
 
-def test_text_becomes_the_same_number_of_tokens(yardstick: Engine, measured: tuple[Engine, float]):
-    engine, _ = measured
+def test_text_becomes_the_same_number_of_tokens(yardstick: Engine, measured: Engine):
     for text in TEXTS:
         messages = conversation(("user", text), ("assistant", text[:50]), ("user", text[-50:]))
-        assert engine.count_tokens(messages) == yardstick.count_tokens(messages)
+        assert measured.count_tokens(messages) == yardstick.count_tokens(messages)
 
 
 def test_ids_and_decoded_text_are_the_same(smollm2_path: Path):
@@ -127,10 +96,9 @@ def test_the_dequantised_model_has_the_files_own_values(smollm2_path: Path):
 
 
 @pytest.mark.parametrize("measured", ["f32"], indirect=True)
-def test_greedy_text_is_the_same_in_float32(yardstick: Engine, measured: tuple[Engine, float], ask):
+def test_greedy_text_is_the_same_in_float32(yardstick: Engine, measured: Engine, ask):
     """At the fast default it need not be: "The" leads "L'Étoile" by 0.08 nats as a first word here."""
-    engine, _ = measured
     requests = [ask("france", "What is the capital of France?", max_tokens=6)]
-    (expected,), (found,) = list(yardstick.generate(requests)), list(engine.generate(requests))
-    assert isinstance(found, Completion)
-    assert found == expected
+    found = answers_of(measured, requests)
+    assert isinstance(found["france"], Completion)
+    assert found == answers_of(yardstick, requests)

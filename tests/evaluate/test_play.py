@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from by_rule import run_by
 from publius.engines.protocol import Choice, ChooseRequest, Failure
 from publius.evaluate.monitor import monitor_answers
 from publius.evaluate.play import judged_games, pair_answers, rewarded_games
@@ -22,13 +23,10 @@ def answers(**texts: str) -> tuple[Answer, ...]:
     return tuple(Answer(model, item, text) for model, text in texts.items() for item in prompts)
 
 
-def longer_is_better(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
-    found: dict[str, Choice | Failure] = {}
-    for request in requests:
-        parts = parse_pair(request.messages)
-        prob = 0.9 if len(parts.first) > len(parts.second) else 0.1
-        found[request.id] = Choice(request.id, (math.log(prob), math.log(1 - prob)), 1)
-    return found
+def longer_is_better(request: ChooseRequest) -> Choice:
+    parts = parse_pair(request.messages)
+    prob = 0.9 if len(parts.first) > len(parts.second) else 0.1
+    return Choice(request.id, (math.log(prob), math.log(1 - prob)), 1)
 
 
 def test_every_pair_of_models_meets_on_every_prompt_of_the_axis() -> None:
@@ -44,7 +42,7 @@ def test_every_pair_of_models_meets_on_every_prompt_of_the_axis() -> None:
 
 def test_the_judge_decides_and_the_ratings_follow() -> None:
     pairs = pair_answers(answers(start="a", sft="bb", rl="ccc"), "harmlessness")
-    played = judged_games(pairs, longer_is_better, axis="harmlessness", judge="length")
+    played = judged_games(pairs, run_by(longer_is_better), axis="harmlessness", judge="length")
     assert [game.score_left for game in played.games] == pytest.approx([0.1] * 6)
     table = elo(played.games, anchor="start", seed=0)
     assert [rating.model for rating in table.ratings] == ["rl", "sft", "start"]
@@ -53,21 +51,19 @@ def test_the_judge_decides_and_the_ratings_follow() -> None:
 def test_identical_answers_tie_without_being_asked() -> None:
     asked: list[ChooseRequest] = []
 
-    def judge(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
-        asked.extend(requests)
-        return longer_is_better(requests)
+    def judge(request: ChooseRequest) -> Choice:
+        asked.append(request)
+        return longer_is_better(request)
 
     pairs = pair_answers(answers(start="same", sft="same"), "harmlessness")
-    played = judged_games(pairs, judge, axis="harmlessness", judge="length")
+    played = judged_games(pairs, run_by(judge), axis="harmlessness", judge="length")
     assert asked == []
     assert played.n_identical == 2
     assert [game.score_left for game in played.games] == [0.5, 0.5]
 
 
 def test_what_cannot_be_read_is_counted_and_is_no_game() -> None:
-    def mute(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
-        return {request.id: Failure(request.id, "model", "prose") for request in requests}
-
+    mute = run_by(lambda request: Failure(request.id, "model", "prose"))
     played = judged_games(
         pair_answers(answers(a="x", b="y"), "harmlessness"), mute, axis="harmlessness", judge="j"
     )

@@ -1,10 +1,11 @@
 """The audit counts what it saw and trusts nothing that chance explains."""
 
 import math
-from collections.abc import Sequence
 
 import pytest
 
+from by_rule import run_by
+from publius.engines.flow import RunFlows
 from publius.engines.protocol import Choice, ChooseRequest, Failure
 from publius.errors import JudgeNotTrusted
 from publius.feedback.audit import audit_judge, draw_audit, require_trust
@@ -15,18 +16,13 @@ AUDIT = load_audit("audit")
 BETTER = {item.comparison.answer_a if item.prob_a == 1.0 else item.comparison.answer_b for item in AUDIT}
 
 
-def judge(logit_of_better: float, logit_of_first: float):
-    def choose(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
-        answers: dict[str, Choice | Failure] = {}
-        for request in requests:
-            sign = 1 if parse_pair(request.messages).first in BETTER else -1
-            margin = sign * logit_of_better + logit_of_first
-            answers[request.id] = Choice(
-                request.id, (-math.log1p(math.exp(-margin)), -math.log1p(math.exp(margin))), 1
-            )
-        return answers
+def judge(logit_of_better: float, logit_of_first: float) -> RunFlows:
+    def choose(request: ChooseRequest) -> Choice:
+        sign = 1 if parse_pair(request.messages).first in BETTER else -1
+        margin = sign * logit_of_better + logit_of_first
+        return Choice(request.id, (-math.log1p(math.exp(-margin)), -math.log1p(math.exp(margin))), 1)
 
-    return choose
+    return run_by(choose)
 
 
 def test_an_oracle_is_right_every_time_and_trusted() -> None:
@@ -70,9 +66,7 @@ def test_a_drawn_audit_is_part_of_a_larger_one() -> None:
 
 
 def test_a_judge_that_answers_nothing_has_no_accuracy() -> None:
-    def broken(requests: Sequence[ChooseRequest]) -> dict[str, Choice | Failure]:
-        return {request.id: Failure(request.id, "model", "no") for request in requests}
-
+    broken = run_by(lambda request: Failure(request.id, "model", "no"))
     audit = audit_judge(AUDIT, broken, judge="mute")
     assert (audit.n, audit.accuracy, audit.label_mass) == (0, None, None)
     assert audit.n_unparsed == 2 * len(AUDIT)

@@ -1,36 +1,37 @@
 """Labels do not depend on the order of the options, and what cannot be read is no label."""
 
 import math
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
+from by_rule import run_by
+from publius.engines.flow import RunFlows
 from publius.engines.protocol import Choice, ChooseRequest, Failure
+from publius.engines.scripted import ScriptedEngine
 from publius.judge import JudgeQuestion, both_orders, judge_comparisons, parse_pair, soft_label
 from publius.records import Comparison, Unparsed, Vote, conversation
+from publius.store import Journal, JournaledEngine
 
 
 def comparison(id: str = "c1", a: str = "good answer", b: str = "bad") -> Comparison:
     return Comparison(id, "p", conversation(("user", "Hi")), a, b, "x", "y")
 
 
-def judge(*, likes: str, first_bonus: float = 0.0, mass: float = 1.0):
+def judge(*, likes: str, first_bonus: float = 0.0, mass: float = 1.0) -> RunFlows:
     """A judge that prefers an answer holding `likes`, with a bonus (in logits) for the option shown first."""
 
-    def choose(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
-        answers: dict[str, Choice | Failure] = {}
-        for request in requests:
-            parts = parse_pair(request.messages)
-            margin = 2.0 * ((likes in parts.first) - (likes in parts.second)) + first_bonus
-            prob = 1 / (1 + math.exp(-margin))
-            answers[request.id] = Choice(request.id, (math.log(mass * prob), math.log(mass * (1 - prob))), 10)
-        return answers
+    def choose(request: ChooseRequest) -> Choice:
+        parts = parse_pair(request.messages)
+        margin = 2.0 * ((likes in parts.first) - (likes in parts.second)) + first_bonus
+        prob = 1 / (1 + math.exp(-margin))
+        return Choice(request.id, (math.log(mass * prob), math.log(mass * (1 - prob))), 10)
 
-    return choose
+    return run_by(choose)
 
 
-def label(choose, item: Comparison, **options) -> float | None:
-    (votes,) = judge_comparisons([JudgeQuestion(item, "kind", "Which is kinder?")], choose, **options)
+def label(run: RunFlows, item: Comparison, **options) -> float | None:
+    (votes,) = judge_comparisons([JudgeQuestion(item, "kind", "Which is kinder?")], run, **options)
     return soft_label(votes)
 
 
@@ -72,9 +73,7 @@ def test_a_judge_that_wants_to_say_something_else_is_unparsed() -> None:
 
 
 def test_a_failure_is_unparsed_with_its_owner() -> None:
-    def broken(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
-        return {request.id: Failure(request.id, "input", "too long") for request in requests}
-
+    broken = run_by(lambda request: Failure(request.id, "input", "too long"))
     (votes,) = judge_comparisons([JudgeQuestion(comparison(), "kind", "Which?")], broken)
     assert votes == (Unparsed("kind", True, "input: too long"), Unparsed("kind", False, "input: too long"))
 
@@ -84,19 +83,15 @@ def test_one_readable_order_is_still_a_label() -> None:
     assert soft_label(votes) == pytest.approx(1 / (1 + math.exp(-2.9)))
 
 
-def rate(**logits: float):
+def rate(**logits: float) -> RunFlows:
     """A judge of single answers: ln P(good) − ln P(bad) by a word in the answer."""
+    return run_by(lambda request: rated(request, logits))
 
-    def choose(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
-        answers: dict[str, Choice | Failure] = {}
-        for request in requests:
-            shown = request.messages[-1].content
-            logit = next(value for word, value in logits.items() if f'Response: "{word}' in shown)
-            good, bad = -math.log1p(math.exp(-logit)), -math.log1p(math.exp(logit))
-            answers[request.id] = Choice(request.id, (good, bad), 10)
-        return answers
 
-    return choose
+def rated(request: ChooseRequest, logits: dict[str, float]) -> Choice:
+    shown = request.messages[-1].content
+    logit = next(value for word, value in logits.items() if f'Response: "{word}' in shown)
+    return Choice(request.id, (-math.log1p(math.exp(-logit)), -math.log1p(math.exp(logit))), 10)
 
 
 def test_pointwise_labels_are_the_difference_of_logits_and_have_no_order() -> None:
@@ -107,20 +102,19 @@ def test_pointwise_labels_are_the_difference_of_logits_and_have_no_order() -> No
     assert label(choose, comparison().swap(), method="pointwise") == pytest.approx(1 / (1 + math.exp(2)))
 
 
-def test_an_answer_of_several_comparisons_is_rated_once() -> None:
-    asked: list[ChooseRequest] = []
+LOGITS = {"one": 1.0, "two": 0.0, "three": -1.0}
 
-    def counting(requests: Sequence[ChooseRequest]) -> Mapping[str, Choice | Failure]:
-        asked.extend(requests)
-        return rate(one=1.0, two=0.0, three=-1.0)(requests)
 
+def test_an_answer_of_several_comparisons_is_rated_once(tmp_path: Path) -> None:
+    engine = ScriptedEngine(choose=lambda request: rated(request, LOGITS).logprobs)
+    run = JournaledEngine(engine, Journal(tmp_path / "journal.sqlite"), step="test").run
     pairs = [
         comparison("c1", "one", "two"),
         comparison("c2", "one", "three"),
         comparison("c3", "two", "three"),
     ]
     questions = [JudgeQuestion(item, "kind", "Which?") for item in pairs]
-    votes = judge_comparisons(questions, counting, method="pointwise")
-    assert len(asked) == 3
+    votes = judge_comparisons(questions, run, method="pointwise")
+    assert len(engine.asked) == 3
     labels = [soft_label(own) for own in votes]
     assert labels == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(-1))])

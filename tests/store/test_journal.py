@@ -1,5 +1,6 @@
 """The journal keeps every row once, and refuses what it cannot read."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from publius.store.journal import Journal, Row
 
 
 def row(key: str, result: object = 1) -> Row:
-    return Row(key, "revise/draft", "sha256:m", {"id": key}, result)
+    return Row(key, "revise/draft", "sha256:m", json.dumps({"id": key}), json.dumps(result))
 
 
 def test_rows_are_there_after_closing(tmp_path: Path) -> None:

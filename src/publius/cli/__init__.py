@@ -21,6 +21,7 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "demo": ("publius.cli.run", "demo", "The whole loop with real small models, on this machine."),
     "run": ("publius.cli.run", "run", "Run a recipe: what is missing is done, what is done is kept."),
     "status": ("publius.cli.status", "status", "Show what a run has done and its main figures."),
+    "propose": ("publius.cli.propose", "propose", "Let a model write more prompts or traits after seeds."),
     "revise": ("publius.cli.stages", "revise", "Stage: draft, critique and revise under principles."),
     "label": ("publius.cli.stages", "label", "Stage: sample pairs, label them with an audited AI."),
     "train": ("publius.cli.stages", "train", "Stages: train sft, dpo, pm or rl."),

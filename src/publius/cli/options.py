@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from publius.errors import UsageError
-from publius.pipeline.recipe import Recipe, limit_recipe, load_recipe
+from publius.pipeline.recipe import Recipe, limit_recipe, load_recipe, set_engine
+from publius.store.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class RunOptions:
     as_json: bool
     quiet: bool
     command: str
+    budget: Budget
 
 
 def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -39,6 +41,10 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
             "--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe."
         )
         @click.option("--limit", type=click.IntRange(min=1), help="At most N prompts of each purpose.")
+        @click.option("--engine", metavar="NAME", help="Ask all models through this engine.")
+        @click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
+        @click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
+        @click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars.")
         @click.option("--dry-run", is_flag=True, help="Show calls, tokens and time; run nothing.")
         @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
         @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
@@ -49,6 +55,10 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
             out: Path | None,
             settings: tuple[str, ...],
             limit: int | None,
+            engine: str | None,
+            max_calls: int | None,
+            max_tokens: int | None,
+            max_cost: float | None,
             dry_run: bool,
             as_json: bool,
             quiet: bool,
@@ -59,10 +69,13 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
             loaded = load_recipe(recipe, settings=settings)
             if limit is not None:
                 loaded = limit_recipe(loaded, limit)
+            if engine is not None:
+                loaded = set_engine(loaded, engine)
+            budget = Budget(max_calls, max_tokens, max_cost)
             folder = out or Path("runs") / _folder_name(loaded.name)
             if folder.is_file():
                 raise UsageError("--out is a file, not a directory", where=folder)
-            return verb(RunOptions(loaded, folder, dry_run, as_json, quiet, _command()), **own)
+            return verb(RunOptions(loaded, folder, dry_run, as_json, quiet, _command(), budget), **own)
 
         return wrapped
 

@@ -46,5 +46,12 @@ def execute(options: RunOptions, only: Sequence[str] | None = None) -> None:
         click.echo(json.dumps(encode(plan), indent=2) if options.as_json else printable(plan_text(plan)))
         return
     with Display(quiet=options.quiet) as display:
-        run_recipe(options.recipe, options.out, display.listener(), only=only, command=options.command)
+        run_recipe(
+            options.recipe,
+            options.out,
+            display.listener(),
+            only=only,
+            command=options.command,
+            budget=options.budget,
+        )
     show_status(read_status(options.out), as_json=options.as_json)

@@ -4,12 +4,16 @@
     fetch.py       from a name or path to weights on disk
     downloads.py   bring a known model's file onto the disk
     protocol.py    what every engine does
+    flow.py        work that asks step by step, and how an engine is kept full with it
     deferred.py    load at the first question
-    openvino.py, transformers.py, scripted.py   the engines that ship
+    openvino.py, transformers.py, vllm.py, scripted.py   the engines that load weights
+    openai.py, anthropic.py, ray.py                      the engines that ask a server
 
-An engine is found by name under the entry-point group `publius.engines`, the built-in ones like those
-of other packages: a function `open(path, *, name, options)` that returns an `Engine`. Its module, and
-the library under it, is imported when the engine is opened.
+An engine is found by name, the built-in ones like those of other packages. One that loads weights is in
+the entry-point group `publius.engines`: a function `open(path, *, name, options)` that returns an
+`Engine`. One that asks a server is in `publius.remote_engines`: a function `open(model, *, options)`,
+which does not use the network; the engine's `capabilities` do, and tell what is wrong with the server. The
+module, and the library under it, is imported when the engine is opened.
 
 Paper: none.
 """
@@ -25,22 +29,40 @@ from publius.engines.fetch import fetch_model
 from publius.engines.protocol import Engine
 from publius.errors import DataError, EngineError, MissingExtra, PubliusError
 
-__all__ = ["EngineSpec", "OpenEngine", "check_engine", "engine_names", "open_engine"]
+__all__ = [
+    "EngineSpec",
+    "OpenEngine",
+    "OpenRemoteEngine",
+    "check_engine",
+    "engine_names",
+    "is_remote",
+    "open_engine",
+]
 
 GROUP = "publius.engines"
+REMOTE_GROUP = "publius.remote_engines"
 
 # Known without installed metadata too, and no other package can take these names.
 BUILT_IN: Mapping[str, str] = {
     "openvino": "publius.engines.openvino:open_openvino",
     "transformers": "publius.engines.transformers:open_transformers",
+    "vllm": "publius.engines.vllm:open_vllm",
     "scripted": "publius.engines.scripted:open_scripted",
 }
-_EXTRAS = {"openvino": "local", "transformers": "train"}
+BUILT_IN_REMOTE: Mapping[str, str] = {
+    "openai": "publius.engines.openai:open_openai",
+    "anthropic": "publius.engines.anthropic:open_anthropic",
+    "ray": "publius.engines.ray:open_ray",
+}
+_EXTRAS = {"openvino": "local", "transformers": "train", "vllm": "vllm", "ray": "ray"}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine opens which model: `model` is a registered name or a path to weights."""
+    """Which engine opens which model.
+
+    `model` is a registered name or a path to weights, or for a remote engine the server's name of it.
+    """
 
     engine: str
     model: str
@@ -55,6 +77,14 @@ class OpenEngine(Protocol):
         ...
 
 
+class OpenRemoteEngine(Protocol):
+    """What an entry point of the remote group names: ask for `model` at the server in `options`."""
+
+    def __call__(self, model: str, *, options: Mapping[str, object]) -> Engine:
+        """Return the engine, without having used the network."""
+        ...
+
+
 def open_engine(spec: EngineSpec) -> Engine:
     """Return the engine of `spec` with its model loaded; the model is fetched first if need be.
 
@@ -66,9 +96,11 @@ def open_engine(spec: EngineSpec) -> Engine:
     check_engine(spec.engine)
     found = _entry_points()
     open_it = _load(found[spec.engine])  # before the model is fetched: a missing library is told at once
-    path = fetch_model(spec.model)
     try:
-        return open_it(path, name=spec.model, options=spec.options)
+        if is_remote(spec.engine):
+            return cast(OpenRemoteEngine, open_it)(spec.model, options=spec.options)
+        path = fetch_model(spec.model)
+        return cast(OpenEngine, open_it)(path, name=spec.model, options=spec.options)
     except ImportError as error:
         raise _import_error(found[spec.engine], error) from error
 
@@ -83,20 +115,32 @@ def check_engine(name: str) -> None:
         raise _unknown(name)
 
 
+def is_remote(name: str) -> bool:
+    """Return whether an engine asks a server, so that there are no weights on this machine.
+
+    >>> is_remote("openai"), is_remote("openvino")
+    (True, False)
+    """
+    point = _entry_points().get(name)
+    return point is not None and point.group == REMOTE_GROUP
+
+
 def engine_names() -> tuple[str, ...]:
     """Return the names of all engines that can be opened here, built-in ones first."""
     return tuple(_entry_points())
 
 
 def _entry_points() -> dict[str, EntryPoint]:
-    built_in = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
-    others = {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
-    return built_in | others
+    found: dict[str, EntryPoint] = {}
+    for group, built_in in ((GROUP, BUILT_IN), (REMOTE_GROUP, BUILT_IN_REMOTE)):
+        found |= {name: EntryPoint(name, value, group) for name, value in built_in.items()}
+    others = (*entry_points(group=GROUP), *entry_points(group=REMOTE_GROUP))
+    return found | {point.name: point for point in others if point.name not in found}
 
 
-def _load(point: EntryPoint) -> OpenEngine:
+def _load(point: EntryPoint) -> OpenEngine | OpenRemoteEngine:
     try:
-        return cast(OpenEngine, point.load())
+        return cast(OpenEngine | OpenRemoteEngine, point.load())
     except ImportError as error:
         raise _import_error(point, error) from error
     except AttributeError as error:

@@ -4,35 +4,40 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §3.2 (T=1).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 
-from publius.engines.protocol import Failure, Generate, GenerateRequest, Sampling
+from publius.engines.flow import Flow, RunFlows
+from publius.engines.protocol import Completion, Failure, GenerateRequest, Sampling
 from publius.records import Prompt, derive_seed
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)")
 
 
 def sample_answers(
-    prompts: Sequence[Prompt], generate: Generate, *, sampling: Sampling, seed: int, n_samples: int = 1
-) -> dict[str, tuple[str | Failure, ...]]:
-    """Return `n_samples` answers to every prompt, by prompt id, each with a seed of its own.
+    prompts: Iterable[Prompt], run: RunFlows, *, sampling: Sampling, seed: int, n_samples: int = 1
+) -> Iterator[tuple[str | Failure, ...]]:
+    """Yield `n_samples` answers to every prompt, in the order of `prompts`, each with a seed of its own.
 
     An answer cut by the token limit ends at its last whole sentence, if it has one.
     """
-    requests = [
-        GenerateRequest(id, prompt.messages, replace(sampling, seed=derive_seed(seed, id)))
-        for prompt in prompts
-        for id in _ids(prompt, n_samples)
-    ]
-    answers = generate(requests)
-    texts = {
-        id: answer
-        if isinstance(answer, Failure)
-        else whole_sentences(answer.text, finished=answer.finish == "stop")
-        for id, answer in answers.items()
-    }
-    return {prompt.id: tuple(texts[id] for id in _ids(prompt, n_samples)) for prompt in prompts}
+    flows = (_answers(prompt, sampling, seed=seed, n_samples=n_samples) for prompt in prompts)
+    return run(flows, expected=len(prompts) * n_samples if isinstance(prompts, Sized) else 0)
+
+
+def _answers(
+    prompt: Prompt, sampling: Sampling, *, seed: int, n_samples: int
+) -> Flow[tuple[str | Failure, ...]]:
+    texts: list[str | Failure] = []
+    for index in range(n_samples):
+        id = f"{prompt.id}/{index}"
+        answer = yield GenerateRequest(id, prompt.messages, replace(sampling, seed=derive_seed(seed, id)))
+        if isinstance(answer, Completion):
+            texts.append(whole_sentences(answer.text, finished=answer.finish == "stop"))
+        else:
+            assert isinstance(answer, Failure)
+            texts.append(answer)
+    return tuple(texts)
 
 
 def whole_sentences(text: str, *, finished: bool) -> str:
@@ -44,7 +49,3 @@ def whole_sentences(text: str, *, finished: bool) -> str:
     text = text.strip()
     ends = [] if finished else [match.end() for match in _SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else text
-
-
-def _ids(prompt: Prompt, n_samples: int) -> tuple[str, ...]:
-    return tuple(f"{prompt.id}/{index}" for index in range(n_samples))

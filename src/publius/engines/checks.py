@@ -1,13 +1,61 @@
-"""What every engine checks before it computes: room in the context, sane sampling, options of one token.
+"""What every engine checks before it computes: ids, room in the context, sane sampling, options of one token.
 
 Paper: none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
-from publius.engines.protocol import ChooseRequest, Failure, GenerateRequest, Sampling
-from publius.errors import DataError
+from publius.engines.protocol import (
+    Capabilities,
+    ChooseRequest,
+    Failure,
+    GenerateRequest,
+    ModelIdentity,
+    Request,
+    Sampling,
+    ScoreRequest,
+)
+from publius.errors import DataError, EngineError
 from publius.training.chat import ChatCodec, encode_messages
+
+
+def check_submission(
+    requests: Sequence[Request],
+    in_flight: Container[str],
+    *,
+    model: ModelIdentity,
+    capabilities: Capabilities,
+    is_closed: bool,
+) -> None:
+    """Refuse a submission as a whole, before anything of it is taken; `in_flight` are ids.
+
+    Raises:
+        EngineError: The engine is closed or cannot do one of the kinds, or an id is in flight already.
+    """
+    if is_closed:
+        raise EngineError("this engine is closed", where=model.name, todo="open it again")
+    can = {
+        GenerateRequest: capabilities.generate,
+        ChooseRequest: capabilities.choose,
+        ScoreRequest: capabilities.score,
+    }
+    doing = {GenerateRequest: "generate text", ChooseRequest: "choose", ScoreRequest: "score given answers"}
+    new: set[str] = set()
+    for request in requests:
+        kind = type(request)
+        if not can[kind]:
+            raise EngineError(
+                f"this engine cannot {doing[kind]} with this model",
+                where=model.name,
+                todo="use the engine 'transformers' for this step",
+            )
+        if request.id in new or request.id in in_flight:
+            raise EngineError(
+                f"a request with the id {request.id!r} is in flight already",
+                where=model.name,
+                todo="give every request an id of its own, or wait for the first answer",
+            )
+        new.add(request.id)
 
 
 def refuse_generation(request: GenerateRequest, *, n_prompt: int, max_context: int) -> Failure | None:
@@ -43,8 +91,10 @@ def option_ids(codec: ChatCodec, request: ChooseRequest, prompt_ids: Sequence[in
     the model can put after that prompt.
 
     Raises:
-        DataError: An option is not one token, or two options are the same token.
+        DataError: There are no options, one is not one token, or two are the same token.
     """
+    if not request.options:
+        raise DataError("there are no options to choose among")
     ids = [_option_id(codec, request, prompt_ids, option) for option in request.options]
     if len(set(ids)) < len(ids):
         raise DataError(f"two of the options {request.options!r} are the same token")

@@ -130,16 +130,19 @@ class Decoder:
         self._n_cached = 0
         self._cache: Any = None
 
-    def answers(self) -> Iterator[Completion]:
-        """Yield every row's completion as soon as it has ended."""
+    def answers(self) -> Iterator[list[Completion]]:
+        """Yield the completions of the rows that end at a token, as soon as they have."""
         logits_BV = self._prefill()
         while True:
             tokens = sample_tokens(logits_BV, [row.draw() for row in self._rows])
+            ended: list[Completion] = []
             for row, token in zip(self._rows, tokens, strict=True):
                 if row.finish is None:
                     row.take(token, self._vocabulary)
                     if row.finish is not None:
-                        yield row.completion()
+                        ended.append(row.completion())
+            if ended:
+                yield ended
             kept = [index for index, row in enumerate(self._rows) if row.finish is None]
             if not kept:
                 return

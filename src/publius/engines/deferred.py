@@ -5,20 +5,9 @@ A run whose answers are all in the journal therefore loads nothing.
 Paper: none.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from publius.engines.protocol import (
-    Capabilities,
-    Choice,
-    ChooseRequest,
-    Completion,
-    Engine,
-    Failure,
-    GenerateRequest,
-    ModelIdentity,
-    Score,
-    ScoreRequest,
-)
+from publius.engines.protocol import Answer, Capabilities, Engine, ModelIdentity, Request
 from publius.records import Conversation
 
 
@@ -44,17 +33,18 @@ class DeferredEngine:
         """Return the number of prompt tokens; loads the model."""
         return self._loaded().count_tokens(messages)
 
-    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Completion | Failure]:
-        """Yield what the engine yields; loads the model."""
-        return self._loaded().generate(requests)
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Take what the engine takes; loads the model."""
+        self._loaded().submit(requests)
 
-    def choose(self, requests: Sequence[ChooseRequest]) -> Iterator[Choice | Failure]:
-        """Yield what the engine yields; loads the model."""
-        return self._loaded().choose(requests)
+    def wait(self) -> Sequence[Answer]:
+        """Return what the engine returns; nothing if nothing was asked since it was last closed."""
+        return self._engine.wait() if self._engine is not None else ()
 
-    def score(self, requests: Sequence[ScoreRequest]) -> Iterator[Score | Failure]:
-        """Yield what the engine yields; loads the model."""
-        return self._loaded().score(requests)
+    def cancel(self) -> None:
+        """Forget everything in flight."""
+        if self._engine is not None:
+            self._engine.cancel()
 
     def close(self) -> None:
         """Free the model if it was loaded; it is loaded again when it is asked again."""

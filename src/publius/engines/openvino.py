@@ -1,7 +1,8 @@
 """Run a GGUF model on the CPU with openvino-genai: continuous batching, a prefix cache, no torch.
 
-Requests run side by side in one batch, each with its own sampling parameters and seed, and each result
-is yielded when it is finished. Prompts with a common beginning compute it once (`prefix.py`).
+Requests of both kinds run side by side in one batch, each with its own sampling parameters and seed, and
+the batch goes on from one `wait` to the next: what is submitted takes the place of what has finished.
+Prompts with a common beginning compute it once (`prefix.py`).
 
 The text becomes token ids here, by the same template and the same rules as in training (`ChatCodec`),
 and the pipeline gets ids; so a control string inside a message stays text.
@@ -21,17 +22,17 @@ Paper: none.
 """
 
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
-from publius.engines.checks import option_ids, refuse_generation, refuse_length
-from publius.engines.openvino_batch import Answer, Batch, Job
+from publius.engines.checks import check_submission, option_ids, refuse_generation, refuse_length
+from publius.engines.openvino_batch import LOOK_AHEAD, Batch, Job, Output
 from publius.engines.openvino_loading import OpenVINOOptions, load_pipeline, openvino_modules
 from publius.engines.openvino_tokenizer import GGUFTokenizer
 from publius.engines.protocol import (
+    Answer,
     Capabilities,
     Choice,
     ChooseRequest,
@@ -40,10 +41,9 @@ from publius.engines.protocol import (
     Failure,
     GenerateRequest,
     ModelIdentity,
-    Score,
-    ScoreRequest,
+    Request,
 )
-from publius.errors import DataError, EngineError
+from publius.errors import DataError, EngineError, require
 from publius.records import Conversation, decode
 from publius.training.chat import encode_messages
 from publius.training.digest import weights_hash
@@ -53,8 +53,6 @@ from publius.training.gguf_header import (
     header_text,
     read_gguf_header,
 )
-
-T = TypeVar("T")
 
 
 def open_openvino(path: Path, *, name: str, options: Mapping[str, object]) -> Engine:
@@ -72,11 +70,12 @@ def open_openvino(path: Path, *, name: str, options: Mapping[str, object]) -> En
             where=path,
             todo="use the engine 'transformers' for it",
         )
+    require(chosen, "engine 'openvino'", max_batch=1, kv_cache_gb=1)
     header = read_gguf_header(path)
     return OpenVINOEngine(path, header=header, name=name, options=chosen)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Asked:
     """A choose request, the token of each option, and the log-probabilities read so far."""
 
@@ -85,6 +84,16 @@ class _Asked:
     option_ids: list[int]
     logprobs: dict[int, float] = field(default_factory=dict[int, float])
     n_answers: int = 0
+
+
+class _Option(NamedTuple):
+    """One of the options of a choose request."""
+
+    asked: _Asked
+    place: int
+
+
+_Tag: TypeAlias = GenerateRequest | _Asked | _Option
 
 
 class OpenVINOEngine:
@@ -100,7 +109,10 @@ class OpenVINOEngine:
         pipeline = load_pipeline(path, options=options, modules=modules)
         self._tokenizer = GGUFTokenizer(pipeline.get_tokenizer(), header=header, where=path)
         self._codec = self._tokenizer.codec
-        self._batch = Batch(pipeline, modules.openvino.Tensor, max_batch=options.max_batch)
+        self._max_batch = options.max_batch
+        self._batch: Batch[_Tag] = Batch(pipeline, modules.openvino.Tensor, max_batch=options.max_batch)
+        self._in_flight: set[str] = set()
+        self._refused: list[Answer] = []
 
     @property
     def model(self) -> ModelIdentity:
@@ -110,90 +122,91 @@ class OpenVINOEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Generates and chooses; does not score."""
-        return Capabilities(generate=True, choose=True, score=False, max_context=self._max_context)
+        n_needed = LOOK_AHEAD * self._max_batch
+        return Capabilities(True, True, False, self._max_context, look_ahead=n_needed)
 
     def count_tokens(self, messages: Conversation) -> int:
         """Return the number of prompt tokens of `messages` with the model's chat template."""
         return len(encode_messages(self._codec, messages))
 
-    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Completion | Failure]:
-        """Yield one result a request, in any order, each as soon as it is there."""
-        jobs: list[Job[GenerateRequest]] = []
-        for request in requests:
-            encoded = self._encode(request)
-            if isinstance(encoded, Failure):
-                yield encoded
-                continue
-            refused = refuse_generation(request, n_prompt=len(encoded), max_context=self._max_context)
-            if refused is not None:
-                yield refused
-                continue
-            jobs.append(Job(request, encoded, self._sampling_config(request)))
-        for job, answer in self._batch.run(_by_prefix(jobs)):
-            yield self._completion(job, answer)
-
-    def choose(self, requests: Sequence[ChooseRequest]) -> Iterator[Choice | Failure]:
-        """Yield the options' log-probabilities, one result a request, in any order.
-
-        The first job of a request computes its prompt; the option jobs follow when it is cached, so
-        that all options are read from the same state.
-        """
-        jobs: list[Job[_Asked]] = []
-        for request in requests:
-            asked = self._ask(request)
-            if isinstance(asked, Failure):
-                yield asked
-            else:
-                jobs.append(Job(asked, asked.prompt_ids, self._option_config(None)))
-        queue = _by_prefix(jobs)
-        option_of: dict[int, int] = {}
-        for job, answer in self._batch.run(queue):
-            asked = job.tag
-            if job.number not in option_of:
-                for index, option in enumerate(asked.request.options):
-                    follower = Job(asked, asked.prompt_ids, self._option_config(option))
-                    option_of[follower.number] = index
-                    queue.appendleft(follower)
-                continue
-            index = option_of.pop(job.number)
-            asked.n_answers += 1
-            if answer.ids == [asked.option_ids[index]]:
-                asked.logprobs[index] = answer.logprob
-            if asked.n_answers == len(asked.option_ids):
-                yield _choice(asked)
-
-    def score(self, requests: Sequence[ScoreRequest]) -> Iterator[Score | Failure]:
-        """Refuse: openvino-genai does not report the log-probabilities of given texts.
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Encode and queue requests; what cannot be served is answered by the next `wait`.
 
         Raises:
-            EngineError: Always.
+            EngineError: One is a `ScoreRequest`, an id is in flight already, or the engine is closed.
         """
-        raise EngineError(
-            "the openvino engine cannot score given answers",
-            where=self._identity.name,
-            todo="use the engine 'transformers' for this step",
+        check_submission(
+            requests,
+            self._in_flight,
+            model=self._identity,
+            capabilities=self.capabilities,
+            is_closed=self._batch.is_closed,
         )
+        for request in requests:
+            assert isinstance(request, GenerateRequest | ChooseRequest)  # checked: it cannot score
+            self._in_flight.add(request.id)
+            job = self._job(request)
+            if isinstance(job, Failure):
+                self._refused.append(job)
+            else:
+                self._batch.put(job)
+
+    def wait(self) -> Sequence[Answer]:
+        """Compute until at least one request has its answer, and return all that have.
+
+        Raises:
+            EngineError: openvino failed; the engine must be opened again.
+        """
+        answers, self._refused = self._refused, []
+        while not answers and not self._batch.is_idle:
+            for job, output in self._batch.step():
+                answer = self._answer(job, output)
+                if answer is not None:
+                    answers.append(answer)
+        self._in_flight.difference_update(answer.request_id for answer in answers)
+        return answers
+
+    def cancel(self) -> None:
+        """Drop everything in flight; it costs a step or two of the pipeline."""
+        self._refused.clear()
+        self._in_flight.clear()
+        self._batch.cancel()
 
     def close(self) -> None:
         """Free the model's memory; the engine cannot be used after."""
+        self._refused.clear()
+        self._in_flight.clear()
         self._batch.close()
 
-    def _encode(self, request: GenerateRequest | ChooseRequest) -> list[int] | Failure:
+    def _job(self, request: GenerateRequest | ChooseRequest) -> Job[_Tag] | Failure:
+        """Return the first job of a request; a choose request's computes its prompt."""
         try:
-            return encode_messages(self._codec, request.messages, prefill=request.prefill)
+            ids = encode_messages(self._codec, request.messages, prefill=request.prefill)
+            if isinstance(request, GenerateRequest):
+                refused = refuse_generation(request, n_prompt=len(ids), max_context=self._max_context)
+                return refused or Job(request, ids, self._sampling_config(request))
+            refused = refuse_length(request.id, n_tokens=len(ids) + 1, max_context=self._max_context)
+            asked = _Asked(request, ids, option_ids(self._codec, request, ids))
         except DataError as error:
             return Failure(request.id, "input", error.what)
+        return refused or Job(asked, ids, self._option_config(None))
 
-    def _ask(self, request: ChooseRequest) -> _Asked | Failure:
-        encoded = self._encode(request)
-        if isinstance(encoded, Failure):
-            return encoded
-        try:
-            asked = _Asked(request, encoded, option_ids(self._codec, request, encoded))
-        except DataError as error:
-            return Failure(request.id, "input", error.what)
-        refused = refuse_length(request.id, n_tokens=len(encoded) + 1, max_context=self._max_context)
-        return asked if refused is None else refused
+    def _answer(self, job: Job[_Tag], output: Output) -> Answer | None:
+        """Return the answer that a finished job completes, if it does."""
+        match job.tag:
+            case GenerateRequest() as request:
+                return self._completion(request, output, n_prompt=len(job.ids))
+            case _Asked() as asked:
+                # The prompt is cached now, so all options are read from the same state.
+                for place, option in enumerate(asked.request.options):
+                    config = self._option_config(option)
+                    self._batch.put_first(Job(_Option(asked, place), asked.prompt_ids, config))
+                return None
+            case _Option(asked, place):
+                asked.n_answers += 1
+                if output.ids == [asked.option_ids[place]]:
+                    asked.logprobs[place] = output.logprob
+                return _choice(asked) if asked.n_answers == len(asked.option_ids) else None
 
     def _config(self) -> Any:
         config = self._genai.GenerationConfig()
@@ -225,20 +238,21 @@ class OpenVINOEngine:
             config.structured_output_config = self._genai.StructuredOutputConfig(grammar=_exactly(option))
         return config
 
-    def _completion(self, job: Job[GenerateRequest], answer: Answer) -> Completion | Failure:
-        request = job.tag
-        if answer.ids is None:
+    def _completion(self, request: GenerateRequest, output: Output, *, n_prompt: int) -> Completion | Failure:
+        if output.ids is None:
             return Failure(
                 request.id, "engine", "openvino gave up on this request (is kv_cache_gb too small?)"
             )
-        text = self._tokenizer.decode(answer.ids)
+        text = self._tokenizer.decode(output.ids)
+        if output.finish == "length":  # the limit may fall inside a character
+            text = text.rstrip("\ufffd")
         cuts = [text.index(stop) for stop in request.sampling.stop if stop in text]
         return Completion(
             request_id=request.id,
             text=text[: min(cuts)] if cuts else text,
-            finish="stop" if cuts else answer.finish,
-            prompt_tokens=len(job.ids),
-            completion_tokens=len(answer.ids),
+            finish="stop" if cuts else output.finish,
+            prompt_tokens=n_prompt,
+            completion_tokens=len(output.ids),
         )
 
 
@@ -248,11 +262,6 @@ def _choice(asked: _Asked) -> Choice | Failure:
         return Failure(asked.request.id, "engine", f"openvino gave no log-probability for {missing!r}")
     logprobs = tuple(asked.logprobs[i] for i in range(len(asked.option_ids)))
     return Choice(asked.request.id, logprobs, prompt_tokens=len(asked.prompt_ids))
-
-
-def _by_prefix(jobs: list[Job[T]]) -> deque[Job[T]]:
-    """Return jobs with prompts of a common beginning next to each other, so its cache is still there."""
-    return deque(sorted(jobs, key=lambda job: job.ids))
 
 
 def _max_context(header: Mapping[str, Value], options: OpenVINOOptions, path: Path) -> int:

@@ -4,24 +4,25 @@ Paper: none.
 """
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from functools import cached_property
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from publius.engines.prefix import PrefixGate, block_keys
+from publius.engines.prefix import GroupedQueue, PrefixGate, block_keys
 from publius.errors import EngineError
 
 T = TypeVar("T")
 
+LOOK_AHEAD = 4  # how many batches of waiting jobs are searched for one that may start
 _BLOCK_SIZE = 32  # tokens in a block of openvino's KV cache on the CPU
-_LOOK_AHEAD = 4  # how many batches of waiting jobs are searched for one that may start
 _numbers = itertools.count()
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Job(Generic[T]):
     """One prompt with its generation config; `tag` is whatever the caller needs to know it by."""
 
@@ -30,9 +31,14 @@ class Job(Generic[T]):
     config: Any
     number: int = field(default_factory=lambda: next(_numbers))
 
+    @cached_property
+    def keys(self) -> tuple[int, ...]:
+        """The blocks of the prompt, see `block_keys`."""
+        return block_keys(self.ids, block_size=_BLOCK_SIZE)
+
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Output:
     """The ids generated (with the end token), or None if the pipeline gave up; `logprob` is their sum."""
 
     ids: list[int] | None
@@ -40,15 +46,22 @@ class Answer:
     finish: Literal["stop", "length"]
 
 
-@dataclass(slots=True)
+class Finished(NamedTuple, Generic[T]):
+    """A job and what it gave."""
+
+    job: Job[T]
+    output: Output
+
+
+@dataclass(eq=False, slots=True)
 class _Running(Generic[T]):
     job: Job[T]
     handle: Any
-    keys: tuple[int, ...]
     is_computing: bool = True
+    has_finished: bool = False
 
 
-class Batch:
+class Batch(Generic[T]):
     """The one place that touches the pipeline's scheduler.
 
     `make_tensor` builds the pipeline's tensor type from an int64 array of shape (1, n).
@@ -59,50 +72,72 @@ class Batch:
         self._make_tensor = make_tensor
         self._max_batch = max_batch
         self._gate = PrefixGate()
+        self._queue: GroupedQueue[Job[T]] = GroupedQueue(lambda job: job.ids)
+        self._running: list[_Running[T]] = []
 
-    def run(self, queue: deque[Job[T]]) -> Iterator[tuple[Job[T], Answer]]:
-        """Yield each job with its answer as it finishes. Jobs put into `queue` meanwhile are run too.
+    @property
+    def is_closed(self) -> bool:
+        """Whether the pipeline was let go of, or failed."""
+        return self._pipeline is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self._running and not self._queue
+
+    def put(self, job: Job[T]) -> None:
+        """Add a job; jobs with prompts of a common beginning run one after the other."""
+        self._queue.put(job)
+
+    def put_first(self, job: Job[T]) -> None:
+        """Add a job that starts before all others."""
+        self._queue.put_first(job)
+
+    def step(self) -> list[Finished[T]]:
+        """Start what has room, compute a token of every running job, and return those that finished.
 
         Raises:
-            EngineError: The engine is closed or the pipeline failed; it cannot be used after.
+            EngineError: The batch is closed or the pipeline failed; it cannot be used after.
         """
-        running: list[_Running[T]] = []
-        try:
-            while queue or running:
-                self._start(queue, running)
-                self._step()
-                finished = [item for item in running if self._has_finished(item)]
-                for item in finished:
-                    running.remove(item)
-                    yield item.job, _answer(item.handle)
-        finally:
-            self._drop(running)
-
-    def close(self) -> None:
-        """Let go of the pipeline."""
-        self._pipeline = None
-
-    def _start(self, queue: deque[Job[T]], running: list[_Running[T]]) -> None:
-        held: list[Job[T]] = []
-        room = self._max_batch - len(running)
-        for _ in range(min(len(queue), _LOOK_AHEAD * self._max_batch)):
-            if room == 0:
-                break
-            job = queue.popleft()
-            keys = block_keys(job.ids, block_size=_BLOCK_SIZE)
-            if not self._gate.may_start(keys):
-                held.append(job)
-                continue
-            running.append(_Running(job, self._add(job), keys))
-            self._gate.start(keys)
-            room -= 1
-        queue.extendleft(reversed(held))
-
-    def _add(self, job: Job[T]) -> Any:
         if self._pipeline is None:
             raise EngineError("this engine is closed", todo="open it again")
+        room = self._max_batch - len(self._running)
+        self._queue.start(self._try_start, room=room, n_tried=LOOK_AHEAD * self._max_batch)
+        self._step()
+        for item in self._running:
+            self._look_at(item)
+        finished = [Finished(item.job, _output(item.handle)) for item in self._running if item.has_finished]
+        self._running = [item for item in self._running if not item.has_finished]
+        return finished
+
+    def cancel(self) -> None:
+        """Drop everything that runs or waits.
+
+        Raises:
+            EngineError: The pipeline failed; the batch cannot be used after.
+        """
+        self._queue.clear()
+        dropped, self._running = self._running, []
+        for item in dropped:
+            if item.is_computing:
+                self._gate.abandoned(item.job.keys)
+            item.handle.cancel()
+        while self._pipeline is not None and self._pipeline.has_non_finished_requests():
+            self._step()
+
+    def close(self) -> None:
+        """Drop everything and let go of the pipeline."""
+        with suppress(EngineError):  # it is given up anyway
+            self.cancel()
+        self._pipeline = None
+
+    def _try_start(self, job: Job[T]) -> bool:
+        if not self._gate.may_start(job.keys):
+            return False
         tensor = self._make_tensor(np.array([job.ids], dtype=np.int64))
-        return self._pipeline.add_request(job.number, tensor, job.config)
+        self._running.append(_Running(job, self._pipeline.add_request(job.number, tensor, job.config)))
+        self._gate.start(job.keys)
+        return True
 
     def _step(self) -> None:
         try:
@@ -113,33 +148,22 @@ class Batch:
                 f"openvino failed: {_last_line(error)}", todo="run the same command again; it goes on"
             ) from error
 
-    def _has_finished(self, item: _Running[T]) -> bool:
-        has_finished = item.handle.get_status().name != "RUNNING"
-        if item.is_computing and (has_finished or item.handle.can_read()):
+    def _look_at(self, item: _Running[T]) -> None:
+        item.has_finished = item.handle.get_status().name != "RUNNING"
+        if item.is_computing and (item.has_finished or item.handle.can_read()):
             item.is_computing = False
-            self._gate.computed(item.keys)
-        return has_finished
-
-    def _drop(self, running: Sequence[_Running[T]]) -> None:
-        """Cancel what still runs, when the caller has had enough or something failed."""
-        for item in running:
-            if item.is_computing:
-                self._gate.abandoned(item.keys)
-            item.handle.cancel()
-        if running and self._pipeline is not None:
-            while self._pipeline.has_non_finished_requests():
-                self._step()
+            self._gate.computed(item.job.keys)
 
 
-def _answer(handle: Any) -> Answer:
+def _output(handle: Any) -> Output:
     if handle.get_status().name != "FINISHED":
-        return Answer(None, 0.0, "length")
+        return Output(None, 0.0, "length")
     outputs = handle.read_all()
     if not outputs:  # everything generated was a stop string
-        return Answer([], 0.0, "stop")
+        return Output([], 0.0, "stop")
     [output] = outputs
     finish = "length" if output.finish_reason.name == "LENGTH" else "stop"
-    return Answer(list(output.generated_ids), sum(output.generated_log_probs), finish)
+    return Output(list(output.generated_ids), sum(output.generated_log_probs), finish)
 
 
 def _last_line(error: Exception) -> str:

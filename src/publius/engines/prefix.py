@@ -1,13 +1,17 @@
-"""Decide when a prompt may start, so that prompts with a common beginning compute it once.
+"""Decide which prompt starts next, so that prompts with a common beginning compute it once.
 
-A prefix cache helps a prompt only if the shared part is already computed when the prompt is scheduled:
-siblings sent together each compute it again. So a prompt waits while another one is computing a block
-of tokens that it needs next, and starts when that block is there.
+A prefix cache helps a prompt only if the shared part is computed when the prompt is scheduled, and not
+yet forgotten: siblings sent together each compute it again. So siblings stand next to each other in the
+queue, and a prompt waits while another one is computing a block of tokens that it needs next.
 
 Paper: none.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 _MAX_KNOWN = 500_000
 
@@ -64,3 +68,50 @@ class PrefixGate:
                 self._pending[key] = left
             else:
                 self._pending.pop(key, None)
+
+
+class GroupedQueue(Generic[T]):
+    """What waits, sorted in groups: a group is all that was put in while the one before it was used up.
+
+    So alike items are neighbours, and yet an item is passed by no item that comes after its own group,
+    however long they keep coming.
+    """
+
+    def __init__(self, sort_key: Callable[[T], Any]) -> None:
+        self._sort_key = sort_key
+        self._sorted: deque[T] = deque()
+        self._fresh: list[T] = []
+
+    def __len__(self) -> int:
+        return len(self._sorted) + len(self._fresh)
+
+    def put(self, item: T) -> None:
+        """Add an item to the group that is forming."""
+        self._fresh.append(item)
+
+    def put_first(self, item: T) -> None:
+        """Add an item before all others."""
+        self._sorted.appendleft(item)
+
+    def start(self, try_start: Callable[[T], bool], *, room: int, n_tried: int) -> None:
+        """Offer the next `n_tried` items until `room` of them have started; the others keep their place."""
+        held: list[T] = []
+        try:
+            for _ in range(n_tried):
+                if room == 0 or not len(self):
+                    break
+                if not self._sorted:
+                    self._sorted.extend(sorted(self._fresh, key=self._sort_key))
+                    self._fresh.clear()
+                if try_start(self._sorted[0]):
+                    self._sorted.popleft()
+                    room -= 1
+                else:
+                    held.append(self._sorted.popleft())
+        finally:
+            self._sorted.extendleft(reversed(held))
+
+    def clear(self) -> None:
+        """Forget everything that waits."""
+        self._sorted.clear()
+        self._fresh.clear()

@@ -1,14 +1,16 @@
-"""What every engine does: generate text, choose among options, score answers. Batch first.
+"""What every engine does: generate text, choose among options, score answers. Many requests at once.
 
-Results may come in any order and carry their request's id; a request that cannot be served (a prompt
-over the context, say) yields a `Failure` for that request alone and never stops the others.
+Requests go in by `submit`, answers come out of `wait` in any order, each with its request's id; so work
+that depends on an answer joins what is running, and a batch is never drained. `flow.py` keeps an engine
+full. A request that cannot be served (a prompt over the context, say) gets a `Failure` for itself alone
+and never stops the others.
 Messages go in; the model's own chat template makes the prompt; text inside a message is always
 encoded as text, so `<|im_end|>` in a message is nine characters, never a control token.
 
 Paper: none.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -111,12 +113,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do with this model. `max_context` is in tokens, prompt and answer together."""
+    """What an engine can do with this model. `max_context` is in tokens, prompt and answer together.
+
+    `look_ahead` is how many requests, running and waiting, it needs at once to go at full speed.
+    """
 
     generate: bool
     choose: bool
     score: bool
     max_context: int
+    look_ahead: int = 64
+
+
+Request: TypeAlias = GenerateRequest | ChooseRequest | ScoreRequest
+Answer: TypeAlias = Completion | Choice | Score | Failure
 
 
 @runtime_checkable
@@ -137,16 +147,24 @@ class Engine(Protocol):
         """Return the number of prompt tokens of `messages` with the model's chat template."""
         ...
 
-    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Completion | Failure]:
-        """Yield one result a request, in any order, each as soon as it is there."""
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Take requests of any kind. Each gets exactly one answer; ids in flight must be distinct.
+
+        Raises:
+            EngineError: The engine cannot do this kind, or it is closed.
+        """
         ...
 
-    def choose(self, requests: Sequence[ChooseRequest]) -> Iterator[Choice | Failure]:
-        """Yield the options' log-probabilities, one result a request, in any order."""
+    def wait(self) -> Sequence[Answer]:
+        """Return the answers that came since the last call, at least one; none if nothing is in flight.
+
+        Raises:
+            EngineError: Nothing further can be answered; answers that came were returned before.
+        """
         ...
 
-    def score(self, requests: Sequence[ScoreRequest]) -> Iterator[Score | Failure]:
-        """Yield the answers' log-likelihoods, one result a request, in any order."""
+    def cancel(self) -> None:
+        """Forget everything in flight; the engine takes new requests after."""
         ...
 
     def close(self) -> None:
@@ -154,7 +172,7 @@ class Engine(Protocol):
         ...
 
 
-# How an algorithm sees a model: questions in, answers by request id out. The store's
+# How an algorithm sees a model: requests in, answers by request id out. The store's
 # `JournaledEngine` has these as methods, so every answer is kept.
 Generate: TypeAlias = Callable[[Sequence[GenerateRequest]], Mapping[str, Completion | Failure]]
 Choose: TypeAlias = Callable[[Sequence[ChooseRequest]], Mapping[str, Choice | Failure]]

@@ -14,12 +14,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from publius.engines.checks import refuse_generation, refuse_length
+from publius.engines.checks import check_submission, refuse_generation, refuse_length
 from publius.engines.protocol import (
+    Answer,
     Capabilities,
     Choice,
     ChooseRequest,
@@ -27,10 +30,11 @@ from publius.engines.protocol import (
     Failure,
     GenerateRequest,
     ModelIdentity,
+    Request,
     Score,
     ScoreRequest,
 )
-from publius.errors import EngineError
+from publius.errors import EngineError, require
 from publius.records import Conversation, content_hash, decode
 
 _SPACED_WORD = re.compile(r"\s*\S+")
@@ -51,10 +55,16 @@ _MASS = 0.98  # what the options hold of the probability
 
 @dataclass(frozen=True, slots=True)
 class ScriptedOptions:
-    """`prefer` is the word that makes a text better; `max_context` is in words."""
+    """`prefer` is the word that makes a text better; `max_context` is in words.
+
+    Every `wait` sleeps `delay_ms` milliseconds before it answers what is waiting, `look_ahead` requests
+    at most when a stage asks: for tests that interrupt a run. Neither changes an answer.
+    """
 
     prefer: str | None = None
     max_context: int = 100_000
+    look_ahead: int = 64
+    delay_ms: float = 0.0
 
 
 def open_scripted(path: Path, *, name: str, options: Mapping[str, object]) -> "ScriptedEngine":
@@ -66,14 +76,10 @@ def open_scripted(path: Path, *, name: str, options: Mapping[str, object]) -> "S
         DataError: An option is unknown or of the wrong kind.
     """
     chosen = decode(ScriptedOptions, options)
-    word = chosen.prefer
-
-    def choose(request: ChooseRequest) -> tuple[float, ...]:
-        return prefer_by_hash(request) if word is None else prefer_word(request, word)
-
-    return ScriptedEngine(
-        choose=choose, name=name, max_context=chosen.max_context, revision=content_hash(chosen)
-    )
+    require(chosen, "engine 'scripted'", max_context=1, look_ahead=1, delay_ms=0)
+    # of the options that change answers, no others: a run can go on at another pace
+    revision = content_hash({"prefer": chosen.prefer, "max_context": chosen.max_context})
+    return ScriptedEngine(name=name, revision=revision, options=chosen)
 
 
 class ScriptedEngine:
@@ -91,15 +97,19 @@ class ScriptedEngine:
         choose: Callable[[ChooseRequest], Sequence[float]] | None = None,
         score: Callable[[ScoreRequest], float] | None = None,
         name: str = "scripted",
-        max_context: int = 100_000,
         revision: str = "",
+        options: ScriptedOptions = ScriptedOptions(),
     ) -> None:
+        word = options.prefer
         self._reply = reply or default_reply
-        self._choose = choose or prefer_by_hash
+        self._choose = choose or (prefer_by_hash if word is None else partial(prefer_word, word=word))
         self._score = score or default_score
-        self._max_context = max_context
+        self._options = options
         self._identity = ModelIdentity(name, content_hash(["scripted", name, revision]))
-        self.asked: list[GenerateRequest | ChooseRequest | ScoreRequest] = []
+        self._waiting: dict[str, Request] = {}  # by id, in the order asked
+        self._error: Exception | None = None
+        self._is_closed = False
+        self.asked: list[Request] = []
 
     @property
     def model(self) -> ModelIdentity:
@@ -109,37 +119,74 @@ class ScriptedEngine:
     @property
     def capabilities(self) -> Capabilities:
         """It does everything."""
-        return Capabilities(generate=True, choose=True, score=True, max_context=self._max_context)
+        options = self._options
+        return Capabilities(True, True, True, options.max_context, options.look_ahead)
 
     def count_tokens(self, messages: Conversation) -> int:
         """Return the number of words, and one for every message."""
         return sum(1 + len(message.content.split()) for message in messages)
 
-    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Completion | Failure]:
-        """Yield a completion a request, in the order asked."""
-        self.asked += requests
-        return map(self._completion, requests)
-
-    def choose(self, requests: Sequence[ChooseRequest]) -> Iterator[Choice | Failure]:
-        """Yield the log-probabilities of the rule, in the order asked.
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Take requests of any kind.
 
         Raises:
-            EngineError: The rule returned another number of them than there are options.
+            EngineError: An id is in flight already, or the engine is closed.
         """
+        check_submission(
+            requests,
+            self._waiting,
+            model=self._identity,
+            capabilities=self.capabilities,
+            is_closed=self._is_closed,
+        )
         self.asked += requests
-        return map(self._choice, requests)
+        self._waiting |= {request.id: request for request in requests}
 
-    def score(self, requests: Sequence[ScoreRequest]) -> Iterator[Score | Failure]:
-        """Yield the log-probability of the rule; an answer has its words and its end as tokens."""
-        self.asked += requests
-        return map(self._scored, requests)
+    def wait(self) -> Sequence[Answer]:
+        """Return an answer to everything that waits, in the order asked.
+
+        Where a rule raises an error, the answers before it are returned first.
+
+        Raises:
+            EngineError: The rule returned another number of log-probabilities than there are options.
+        """
+        if self._waiting:
+            time.sleep(self._options.delay_ms / 1000)
+        answers: list[Answer] = []
+        while self._waiting and self._error is None:
+            request = next(iter(self._waiting.values()))
+            try:
+                answers.append(self._answer(request))
+            except Exception as error:  # a rule is anybody's code: its error is raised below
+                self._error = error
+            else:
+                del self._waiting[request.id]
+        if self._error is not None and not answers:
+            raise self._error
+        return answers
+
+    def cancel(self) -> None:
+        """Forget everything that waits."""
+        self._waiting.clear()
+        self._error = None
 
     def close(self) -> None:
-        """Do nothing: there is no model to free."""
+        """Take no more requests; there is no model to free."""
+        self.cancel()
+        self._is_closed = True
+
+    def _answer(self, request: Request) -> Answer:
+        match request:
+            case GenerateRequest():
+                return self._completion(request)
+            case ChooseRequest():
+                return self._choice(request)
+            case ScoreRequest():
+                return self._scored(request)
 
     def _completion(self, request: GenerateRequest) -> Completion | Failure:
         n_prompt = self._n_prompt(request)
-        refused = refuse_generation(request, n_prompt=n_prompt, max_context=self._max_context)
+        refused = refuse_generation(request, n_prompt=n_prompt, max_context=self._options.max_context)
         if refused is not None:
             return refused
         written = self._reply(request)
@@ -153,11 +200,11 @@ class ScriptedEngine:
 
     def _choice(self, request: ChooseRequest) -> Choice | Failure:
         n_prompt = self._n_prompt(request)
-        refused = refuse_length(request.id, n_tokens=n_prompt + 1, max_context=self._max_context)
+        refused = refuse_length(request.id, n_tokens=n_prompt + 1, max_context=self._options.max_context)
         if refused is not None:
             return refused
         broken = [option for option in request.options if len(option.split()) != 1]
-        if broken or len(set(request.options)) < len(request.options):
+        if broken or len(set(request.options)) < max(1, len(request.options)):
             return Failure(
                 request.id, "input", f"the options {request.options!r} are not single, distinct words"
             )
@@ -174,7 +221,7 @@ class ScriptedEngine:
         if not request.messages or request.messages[-1].role != "assistant":
             return Failure(request.id, "input", "the last message must be the assistant's")
         n_tokens = self.count_tokens(request.messages)
-        refused = refuse_length(request.id, n_tokens=n_tokens, max_context=self._max_context)
+        refused = refuse_length(request.id, n_tokens=n_tokens, max_context=self._options.max_context)
         n_answer = self.count_tokens(request.messages[-1:])
         return refused or Score(request.id, self._score(request), n_answer)
 

@@ -1,47 +1,54 @@
 """The reference engine: torch and transformers, on the GPU if there is one, else on the CPU.
 
-It is the yardstick that other engines are tested against. A request's answer depends on its own seed and
-prompt, not on the order of the requests or on its neighbours, as far as arithmetic allows: a batch of
-another size adds its numbers in another order, which moves log-probabilities by about 1e-5 in float32 and
-0.1 in bfloat16, so that now and then another token is taken. The same set of requests makes the same
-batches in whatever order it comes. Letters: B rows, T tokens, V vocabulary.
+It is the yardstick that other engines are tested against. Requests are computed in static batches, each
+of one kind and of similar lengths, taken from all that wait (`lengths.py`).
+
+A request's answer depends on its own seed and prompt, not on the order of the requests or on its
+neighbours, as far as arithmetic allows: a batch of another size adds its numbers in another order, which
+moves log-probabilities by about 1e-5 in float32 and 0.1 in bfloat16, so that now and then another token is
+taken. Requests submitted together make the same batches in whatever order they stand there.
+Letters: B rows, T tokens, V vocabulary.
 
 Paper: none.
 """
 
 import gc
 import importlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
-from publius.engines.checks import option_ids, refuse_generation, refuse_length
-from publius.engines.decoding import Decoder, Row, next_logits, pad_left
+from publius.engines.checks import check_submission, option_ids, refuse_generation, refuse_length
+from publius.engines.decoding import Decoder, Row
+from publius.engines.lengths import LengthQueue, Size
+from publius.engines.likelihood import Targets, answer_logprobs, option_logprobs
 from publius.engines.protocol import (
+    Answer,
     Capabilities,
     Choice,
     ChooseRequest,
-    Completion,
     Failure,
     GenerateRequest,
     ModelIdentity,
+    Request,
     Score,
     ScoreRequest,
 )
 from publius.engines.vocabulary import Vocabulary
-from publius.errors import DataError, EngineError
+from publius.errors import DataError, EngineError, require
 from publius.records import Conversation, decode
 from publius.training.chat import encode_messages, encode_messages_with_answer
 from publius.training.weights import DType, LoadedModel, load_causal_lm, weights_hash
 
 _MAX_LOGITS = 2**26  # of one batch: 256 MB in float32
-
-Q = TypeVar("Q")
-P = TypeVar("P")
+# Prompts usually spread over three or four lengths of which each is twice the one before. With so many
+# batches' worth of them in view, a batch of one length is nearly full.
+_BATCHES_IN_VIEW = 4
+_USUAL_TOKENS = 256  # of a prompt and its answer, to tell how many make a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +65,9 @@ class TransformersOptions:
     max_context: int | None = None
 
 
-class _Choosing(NamedTuple):
-    request: ChooseRequest
-    prompt_ids: list[int]
-    option_ids: list[int]
-
-
-class _Scoring(NamedTuple):
-    request: ScoreRequest
-    prompt_ids: list[int]
-    answer_ids: list[int]
+class _Waiting(NamedTuple):
+    request: Request
+    targets: Targets  # of a generate request: the prompt alone
 
 
 def open_transformers(path: Path, *, name: str, options: Mapping[str, object]) -> "TransformersEngine":
@@ -81,6 +81,7 @@ def open_transformers(path: Path, *, name: str, options: Mapping[str, object]) -
         MissingExtra: transformers is not installed.
     """
     chosen = decode(TransformersOptions, options)
+    require(chosen, "engine 'transformers'", batch_tokens=1)
     device = chosen.device or _default_device()
     with _without_bars():
         loaded = load_causal_lm(path, dtype=chosen.dtype or _default_dtype(device))
@@ -109,6 +110,11 @@ class TransformersEngine:
         self._max_rows = max(1, _MAX_LOGITS // int(config.vocab_size))
         own, asked = int(config.max_position_embeddings), options.max_context
         self._max_context = own if asked is None else min(own, asked)
+        self._queues = {kind: self._queue(kind) for kind in (GenerateRequest, ChooseRequest, ScoreRequest)}
+        self._answering: Generator[Sequence[Answer]] = _nothing()
+        self._refused: list[Answer] = []
+        self._in_flight: set[str] = set()
+        self._n_submitted = 0
 
     @property
     def model(self) -> ModelIdentity:
@@ -118,140 +124,131 @@ class TransformersEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Generates, chooses and scores; the context is the model's number of positions."""
-        return Capabilities(generate=True, choose=True, score=True, max_context=self._max_context)
+        n_rows = max(1, min(self._max_rows, self._batch_tokens // _USUAL_TOKENS))
+        return Capabilities(True, True, True, self._max_context, look_ahead=_BATCHES_IN_VIEW * n_rows)
 
     def count_tokens(self, messages: Conversation) -> int:
         """Return the number of prompt tokens of `messages`, the assistant's header included."""
         return len(encode_messages(self._vocabulary.codec, messages))
 
-    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Completion | Failure]:
-        """Yield each request's completion as it ends; `completion_tokens` counts the end token too."""
-        rows, failures = _prepare(requests, self._row)
-        yield from failures
-        rows.sort(key=lambda row: (len(row.prompt_ids), row.request.sampling.max_tokens, row.request.id))
-        sizes = [(len(row.prompt_ids), row.request.sampling.max_tokens) for row in rows]
-        for part in batches(sizes, max_tokens=self._batch_tokens, max_rows=self._max_rows):
-            yield from Decoder(self._usable().model, rows[part], self._vocabulary).answers()
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Encode and queue requests; what cannot be served is answered by the next `wait`.
 
-    def choose(self, requests: Sequence[ChooseRequest]) -> Iterator[Choice | Failure]:
-        """Yield the options' log-probabilities, from one forward pass a batch of prompts."""
-        items, failures = _prepare(requests, self._choosing)
-        yield from failures
-        items.sort(key=lambda item: (len(item.prompt_ids), item.request.id))
-        sizes = [(len(item.prompt_ids), 0) for item in items]
-        for part in batches(sizes, max_tokens=self._batch_tokens, max_rows=self._max_rows):
-            yield from self._choose(items[part])
+        Raises:
+            EngineError: An id is in flight already, or the engine is closed.
+        """
+        check_submission(
+            requests,
+            self._in_flight,
+            model=self._identity,
+            capabilities=self.capabilities,
+            is_closed=self._loaded is None,
+        )
+        self._n_submitted += 1
+        for request in requests:
+            self._in_flight.add(request.id)
+            try:
+                refused = self._put(request)
+            except DataError as error:
+                refused = Failure(request.id, "input", error.what)
+            self._refused += [refused] if refused else []
 
-    def score(self, requests: Sequence[ScoreRequest]) -> Iterator[Score | Failure]:
-        """Yield each answer's log-probability; its end-of-turn token is part of the sum and the count."""
-        items, failures = _prepare(requests, self._scoring)
-        yield from failures
-        items.sort(key=lambda item: (len(item.prompt_ids), len(item.answer_ids), item.request.id))
-        sizes = [(len(item.prompt_ids), len(item.answer_ids)) for item in items]
-        max_tokens = min(self._batch_tokens, self._max_rows)  # every token of a row may have logits
-        for part in batches(sizes, max_tokens=max_tokens, max_rows=self._max_rows):
-            yield from self._score(items[part])
+    def wait(self) -> Sequence[Answer]:
+        """Return choices and scores a batch at a time, and generated text as soon as it has ended.
+
+        Raises:
+            EngineError: torch failed; everything in flight is forgotten.
+        """
+        answers, self._refused = self._refused, []
+        try:
+            while not answers and self._in_flight:
+                answers += next(self._answering, ())
+                if not answers:
+                    self._answering = self._next_batch()
+        except RuntimeError as error:  # out of memory, most of all
+            self.cancel()
+            raise EngineError(
+                f"torch failed: {str(error).partition(chr(10))[0]}",
+                where=self._identity.name,
+                todo=f"if memory is short, set batch_tokens below {self._batch_tokens}; then run it again",
+            ) from error
+        self._in_flight.difference_update(answer.request_id for answer in answers)
+        return answers
+
+    def cancel(self) -> None:
+        """Forget everything in flight."""
+        self._answering.close()
+        for queue in self._queues.values():
+            queue.clear()
+        self._refused.clear()
+        self._in_flight.clear()
 
     def close(self) -> None:
         """Free the model's memory; the engine cannot be used after."""
+        self.cancel()
+        self._answering = _nothing()  # a batch that was begun holds the model
         self._loaded = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _usable(self) -> LoadedModel:
-        if self._loaded is None:
-            raise EngineError("this engine is closed", where=self._identity.name, todo="open it again")
-        return self._loaded
+    def _queue(self, kind: type[Request]) -> LengthQueue[_Waiting]:
+        # a score reads logits after every token of a row, the others after the last one
+        max_tokens = min(self._batch_tokens, self._max_rows) if kind is ScoreRequest else self._batch_tokens
+        return LengthQueue(max_tokens=max_tokens, max_rows=self._max_rows)
 
-    def _row(self, request: GenerateRequest) -> Row | Failure:
-        prompt_ids = self._prompt_ids(request)
-        refused = refuse_generation(request, n_prompt=len(prompt_ids), max_context=self._max_context)
-        return refused or Row(request, prompt_ids)
+    def _put(self, request: Request) -> Failure | None:
+        """Queue a request, or return why it cannot be served."""
+        targets = self._targets(request)
+        n_prompt, n_targets = map(len, targets)
+        n_context = self._max_context
+        match request:
+            case GenerateRequest():
+                size = Size(n_prompt, request.sampling.max_tokens)
+                refused = refuse_generation(request, n_prompt=n_prompt, max_context=n_context)
+            case ChooseRequest():
+                size = Size(n_prompt, 0)
+                refused = refuse_length(request.id, n_tokens=n_prompt + 1, max_context=n_context)
+            case ScoreRequest():
+                size = Size(n_prompt, n_targets)
+                refused = refuse_length(request.id, n_tokens=n_prompt + n_targets, max_context=n_context)
+        if refused is None:
+            queue = self._queues[type(request)]
+            queue.put(_Waiting(request, targets), size, id=request.id, turn=self._n_submitted)
+        return refused
 
-    def _choosing(self, request: ChooseRequest) -> _Choosing | Failure:
-        prompt_ids = self._prompt_ids(request)
-        refused = refuse_length(request.id, n_tokens=len(prompt_ids) + 1, max_context=self._max_context)
+    def _targets(self, request: Request) -> Targets:
         codec = self._vocabulary.codec
-        return refused or _Choosing(request, prompt_ids, option_ids(codec, request, prompt_ids))
-
-    def _scoring(self, request: ScoreRequest) -> _Scoring | Failure:
-        encoded = encode_messages_with_answer(self._vocabulary.codec, request.messages)
-        n_tokens = len(encoded.prompt_ids) + len(encoded.answer_ids)
-        refused = refuse_length(request.id, n_tokens=n_tokens, max_context=self._max_context)
-        return refused or _Scoring(request, encoded.prompt_ids, encoded.answer_ids)
-
-    def _prompt_ids(self, request: GenerateRequest | ChooseRequest) -> list[int]:
+        if isinstance(request, ScoreRequest):
+            return Targets(*encode_messages_with_answer(codec, request.messages))
         if not request.messages:
             raise DataError("the conversation is empty")
-        return encode_messages(self._vocabulary.codec, request.messages, prefill=request.prefill)
+        prompt_ids = encode_messages(codec, request.messages, prefill=request.prefill)
+        is_choice = isinstance(request, ChooseRequest)
+        return Targets(prompt_ids, option_ids(codec, request, prompt_ids) if is_choice else [])
 
-    @torch.inference_mode()
-    def _choose(self, items: Sequence[_Choosing]) -> list[Choice]:
-        model = self._usable().model
-        prompts = [item.prompt_ids for item in items]
-        batch = pad_left(prompts, pad_id=self._vocabulary.pad_id, device=model.device)
-        logprob_BV = torch.log_softmax(next_logits(model, batch).float(), dim=-1)
-        return [
-            Choice(item.request.id, tuple(logprob_V[item.option_ids].tolist()), len(item.prompt_ids))
-            for item, logprob_V in zip(items, logprob_BV, strict=True)
-        ]
-
-    @torch.inference_mode()
-    def _score(self, items: Sequence[_Scoring]) -> list[Score]:
-        """Score rows padded on the right: attention looks back only, so no mask is needed."""
-        model = cast(Any, self._usable().model)
-        rows = [torch.tensor(item.prompt_ids + item.answer_ids) for item in items]
-        input_ids_BT = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)
-        start = min(len(item.prompt_ids) for item in items) - 1  # the token before the first answer
-        kept_T = torch.arange(start, input_ids_BT.shape[1] - 1, device=model.device)
-        logits_BTV = model(input_ids=input_ids_BT, use_cache=False, logits_to_keep=kept_T).logits
-        scores: list[Score] = []
-        for row, item in enumerate(items):
-            begin, n_answer = len(item.prompt_ids) - 1 - start, len(item.answer_ids)
-            logits_TV = logits_BTV[row, begin : begin + n_answer].float()
-            target_T = torch.tensor(item.answer_ids, device=model.device)
-            loss = torch.nn.functional.cross_entropy(logits_TV, target_T, reduction="sum")
-            scores.append(Score(item.request.id, -float(loss), n_answer))
-        return scores
+    def _next_batch(self) -> Generator[Sequence[Answer]]:
+        """Yield the answers of a batch, as they come, of the kind that has waited longest."""
+        assert self._loaded is not None  # a closed engine has nothing in flight
+        model, pad_id = self._loaded.model, self._vocabulary.pad_id
+        waiting = [queue for queue in self._queues.values() if queue.oldest is not None]
+        batch = min(waiting, key=lambda queue: queue.oldest or 0).take()
+        targets = [item.targets for item in batch]
+        match batch[0].request:
+            case GenerateRequest():
+                rows = [Row(cast(GenerateRequest, request), ids) for request, (ids, _) in batch]
+                yield from Decoder(model, rows, self._vocabulary).answers()
+            case ChooseRequest():
+                found = zip(batch, option_logprobs(model, targets, pad_id=pad_id), strict=True)
+                yield [Choice(item.request.id, logprobs, len(item.targets[0])) for item, logprobs in found]
+            case ScoreRequest():
+                sums = zip(batch, answer_logprobs(model, targets), strict=True)
+                yield [Score(item.request.id, total, len(item.targets[1])) for item, total in sums]
 
 
-def batches(sizes: Sequence[tuple[int, int]], *, max_tokens: int, max_rows: int) -> Iterator[slice]:
-    """Yield slices of rows that make a batch, given each row's tokens of prompt and answer.
-
-    Rows must be sorted by prompt length. A batch's rows times its longest prompt and answer are at most
-    `max_tokens` (a single row may be more), and its prompts differ in length by no more than a factor of
-    two and a little, so that little is padding.
-
-    >>> list(batches([(10, 5), (12, 5), (100, 5)], max_tokens=1000, max_rows=8))
-    [slice(0, 2, None), slice(2, 3, None)]
-    """
-    start, longest_answer = 0, 0
-    for row, (n_prompt, n_answer) in enumerate(sizes):
-        longest_answer = max(longest_answer, n_answer)
-        n_rows = row - start + 1
-        is_full = n_rows > max_rows or n_rows * (n_prompt + longest_answer) > max_tokens
-        if row > start and (is_full or n_prompt > 2 * sizes[start][0] + 32):
-            yield slice(start, row)
-            start, longest_answer = row, n_answer
-    if start < len(sizes):
-        yield slice(start, len(sizes))
-
-
-def _prepare(requests: Sequence[Q], prepare: Callable[[Q], P | Failure]) -> tuple[list[P], list[Failure]]:
-    """Return what can be computed, and a failure for every request that cannot."""
-    prepared: list[P] = []
-    failures: list[Failure] = []
-    for request in requests:
-        try:
-            result = prepare(request)
-        except DataError as error:
-            result = Failure(cast(Any, request).id, "input", error.what)
-        if isinstance(result, Failure):
-            failures.append(result)
-        else:
-            prepared.append(result)
-    return prepared, failures
+def _nothing() -> Generator[Sequence[Answer]]:
+    """Return what answers nothing more."""
+    yield from ()
 
 
 @contextmanager

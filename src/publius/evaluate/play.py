@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from publius.engines.protocol import Choose
+from publius.engines.flow import RunFlows
 from publius.evaluate.prompts import QUESTIONS, Axis
 from publius.judge import JudgeQuestion, Method, judge_comparisons, soft_label
 from publius.records import Answer, Comparison, Conversation, Message, Unparsed, content_hash
@@ -60,7 +60,7 @@ def axis_of(answer: Answer) -> Axis:
 
 def judged_games(
     comparisons: Sequence[Comparison],
-    choose: Choose,
+    run: RunFlows,
     *,
     axis: Axis,
     judge: str,
@@ -70,7 +70,7 @@ def judged_games(
     """Return the games that a model judges under the axis's question."""
     different = {item.id: item for item in comparisons if item.answer_a != item.answer_b}
     questions = [JudgeQuestion(item, axis, QUESTIONS[axis]) for item in different.values()]
-    votes = dict(zip(different, judge_comparisons(questions, choose, method=method, seed=seed), strict=True))
+    votes = dict(zip(different, judge_comparisons(questions, run, method=method, seed=seed), strict=True))
     labels = {id: soft_label(own) for id, own in votes.items()}
     n_unparsed = sum(isinstance(vote, Unparsed) for own in votes.values() for vote in own)
     return _games(comparisons, labels, axis=axis, judge=judge, n_unparsed=n_unparsed)

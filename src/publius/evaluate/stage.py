@@ -47,11 +47,9 @@ def run_evaluate(
     played: list[Games] = []
     for axis in AXES:
         pairs = pair_answers(answers, axis)
-        choose = store.ask(judge, f"judge {axis}").choose
+        run = store.ask(judge, f"judge {axis}").run
         played.append(
-            judged_games(
-                pairs, choose, axis=axis, judge=judge.model.name, method=config.method, seed=store.seed
-            )
+            judged_games(pairs, run, axis=axis, judge=judge.model.name, method=config.method, seed=store.seed)
         )
         if reward is not None:
             played.append(rewarded_games(pairs, reward, axis=axis, judge="preference model"))
@@ -90,14 +88,12 @@ def _answers(
     n_failed = 0
     for name, engine in policies.items():
         # every policy gets the same seeds, so that a policy that did not change answers alike
-        texts = sample_answers(
-            prompts, store.ask(engine, "answer").generate, sampling=sampling, seed=store.seed
-        )
+        run = store.ask(engine, "answer").run
+        sampled = sample_answers(prompts, run, sampling=sampling, seed=store.seed)
+        texts = [(prompt, text) for prompt, (text,) in zip(prompts, sampled, strict=True)]
         engine.close()
-        own = [
-            Answer(name, prompt, text) for prompt in prompts if isinstance(text := texts[prompt.id][0], str)
-        ]
-        n_failed += sum(isinstance(text[0], Failure) for text in texts.values())
+        own = [Answer(name, prompt, text) for prompt, text in texts if isinstance(text, str)]
+        n_failed += sum(isinstance(text, Failure) for _, text in texts)
         if not own:
             raise EngineError(f"the policy {name!r} gave no answer", todo="see the journal's failures")
         answers += own

@@ -7,7 +7,7 @@ harmless"). Departure: both orders, and the order's own effect is reported.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from publius.engines.protocol import Choose
+from publius.engines.flow import RunFlows
 from publius.errors import JudgeNotTrusted
 from publius.judge import (
     GENERAL_QUESTION,
@@ -50,11 +50,11 @@ class Audit:
 
 
 def audit_judge(
-    labelled: Sequence[Preference], choose: Choose, *, judge: str, method: Method = "both-orders"
+    labelled: Sequence[Preference], run: RunFlows, *, judge: str, method: Method = "both-orders"
 ) -> Audit:
     """Return how a judge does on comparisons that people labelled (`prob_a` is their label)."""
     questions = [JudgeQuestion(item.comparison, PRINCIPLE_ID, GENERAL_QUESTION) for item in labelled]
-    all_votes = judge_comparisons(questions, choose, method=method)
+    all_votes = judge_comparisons(questions, run, method=method)
     right: list[bool] = []
     right_first: list[bool] = []
     consistent: list[bool] = []

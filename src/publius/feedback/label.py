@@ -5,13 +5,14 @@ principles is named there as probably better and too costly. Labels by construct
 §3 shows that a revision is less harmful than its draft; RLCD (arXiv:2307.12950) learns from such pairs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from publius.constitution import Constitution, Principle, draw_principle
-from publius.engines.protocol import Choose, Failure
-from publius.judge import JudgeQuestion, Method, judge_comparisons, soft_label
+from publius.engines.flow import Flow
+from publius.engines.protocol import Failure
+from publius.judge import JudgeQuestion, Method, judge_comparison, soft_label
 from publius.records import (
     Comparison,
     Preference,
@@ -32,80 +33,62 @@ class LabelTask:
     constitution: Constitution
 
 
-def compare_samples(
-    prompts: Sequence[Prompt], samples: Mapping[str, tuple[str | Failure, ...]], *, model: str
-) -> tuple[Comparison, ...]:
-    """Return one comparison of the first two samples for each prompt where both exist and differ."""
-    comparisons: list[Comparison] = []
-    for prompt in prompts:
-        first, second = samples[prompt.id][:2]
-        if isinstance(first, Failure) or isinstance(second, Failure) or first == second:
-            continue
-        if first and second:
-            comparisons.append(_comparison(prompt, (first, model), (second, model)))
-    return tuple(comparisons)
+def compare_samples(prompt: Prompt, samples: Sequence[str | Failure], *, model: str) -> Comparison | None:
+    """Return the comparison of the first two samples, or None where one is missing or both are equal."""
+    first, second = samples[:2]
+    if isinstance(first, Failure) or isinstance(second, Failure) or first == second:
+        return None
+    return _comparison(prompt, (first, model), (second, model)) if first and second else None
 
 
-def label_comparisons(
-    tasks: Sequence[LabelTask],
-    choose: Choose,
+def label_comparison(
+    task: LabelTask,
     *,
     judge: str,
     principles: Literal["one", "mean"] = "one",
     method: Method = "both-orders",
     seed: int = 0,
-) -> tuple[Preference, ...]:
-    """Return a preference with its votes for every task; `prob_a` is None where no vote can be read."""
-    asked = [_principles(task, principles, seed) for task in tasks]
-    questions = [
-        JudgeQuestion(task.comparison, principle.id, principle.comparison)
-        for task, own in zip(tasks, asked, strict=True)
-        for principle in own
-    ]
-    votes = iter(judge_comparisons(questions, choose, method=method, seed=seed))
-    preferences: list[Preference] = []
-    for task, own in zip(tasks, asked, strict=True):
-        cast = tuple(vote for _ in own for vote in next(votes))
-        preferences.append(
-            Preference(
-                comparison=task.comparison,
-                prob_a=_mean_over_principles(cast, [principle.id for principle in own]),
-                origin="asked",
-                judge=judge,
-                constitution_hash=task.constitution.hash,
-                votes=cast,
-            )
-        )
-    return tuple(preferences)
+) -> Flow[Preference]:
+    """Return the task's preference with its votes; `prob_a` is None where no vote can be read."""
+    asked = _principles(task, principles, seed)
+    votes: list[Vote | Unparsed] = []
+    for principle in asked:
+        question = JudgeQuestion(task.comparison, principle.id, principle.comparison)
+        votes += yield from judge_comparison(question, method=method, seed=seed)
+    return Preference(
+        comparison=task.comparison,
+        prob_a=_mean_over_principles(votes, [principle.id for principle in asked]),
+        origin="asked",
+        judge=judge,
+        constitution_hash=task.constitution.hash,
+        votes=tuple(votes),
+    )
 
 
 def construct_from_revisions(
-    chains: Sequence[RevisionChain], constitution: Constitution, *, prob: float, n: int
-) -> tuple[Preference, ...]:
-    """Return up to `n` preferences "last revision over draft", with the stated probability `prob`."""
-    rows: list[Preference] = []
-    for chain in chains[:n]:
+    chains: Iterable[RevisionChain], constitution: Constitution, *, prob: float
+) -> Iterator[Preference]:
+    """Yield preferences "last revision over draft", with the stated probability `prob`."""
+    for chain in chains:
         if chain.revisions and chain.revisions[-1].text != chain.draft:
             better = (chain.revisions[-1].text, "revision")
-            rows.append(_constructed(chain.prompt, better, (chain.draft, "draft"), prob=prob))
-    return tuple(replace(row, constitution_hash=constitution.hash) for row in rows)
+            row = _constructed(chain.prompt, better, (chain.draft, "draft"), prob=prob)
+            yield replace(row, constitution_hash=constitution.hash)
 
 
 def construct_from_mismatch(
-    prompts: Sequence[Prompt], answers: Mapping[str, str], strangers: Sequence[str], *, prob: float, n: int
-) -> tuple[Preference, ...]:
-    """Return up to `n` preferences "the answer to a helpful prompt over one written for another prompt".
+    answered: Iterable[tuple[Prompt, str]], strangers: Sequence[str], *, prob: float
+) -> Iterator[Preference]:
+    """Yield preferences "the answer to a helpful prompt over one written for another prompt".
 
     They keep the preference model from learning that declining is always better: `strangers` are
     revisions of red-team drafts, many of which decline.
     """
-    rows: list[Preference] = []
-    for prompt in [prompt for prompt in prompts if answers.get(prompt.id)][:n] if strangers else []:
+    for prompt, answer in answered if strangers else ():
         stranger = strangers[derive_seed(0, "mismatch", prompt.id) % len(strangers)]
-        if stranger != answers[prompt.id]:
-            better = (answers[prompt.id], "answer")
-            rows.append(_constructed(prompt, better, (stranger, "other prompt's answer"), prob=prob))
-    return tuple(rows)
+        if stranger != answer:
+            better = (answer, "answer")
+            yield _constructed(prompt, better, (stranger, "other prompt's answer"), prob=prob)
 
 
 def _principles(task: LabelTask, mode: Literal["one", "mean"], seed: int) -> tuple[Principle, ...]:

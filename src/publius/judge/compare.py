@@ -11,11 +11,12 @@ place most of the time (the audit shows the share); the pointwise form.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from publius.engines.protocol import Choice, Choose, ChooseRequest, Failure
+from publius.engines.flow import Flow, RunFlows
+from publius.engines.protocol import Answer, Choice, ChooseRequest, Failure
 from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
 from publius.records import Comparison, Unparsed, Vote, content_hash, derive_seed
 
@@ -34,24 +35,34 @@ class JudgeQuestion:
 
 def judge_comparisons(
     questions: Sequence[JudgeQuestion],
-    choose: Choose,
+    run: RunFlows,
     *,
     method: Method = "both-orders",
     seed: int = 0,
 ) -> tuple[tuple[Vote | Unparsed, ...], ...]:
-    """Return the votes on every question, in the order of `questions`.
+    """Return the votes on every question, in the order of `questions`; see `judge_comparison`."""
+    flows = (judge_comparison(question, method=method, seed=seed) for question in questions)
+    return tuple(run(flows, expected=len(questions) * (1 if method == "one-order" else 2)))
 
-    With "both-orders" a question gets two votes, A first and B first; with "one-order" the order is drawn
-    from the seed and the comparison's id; "pointwise" gives one vote, whose order is None.
+
+def judge_comparison(
+    question: JudgeQuestion, *, method: Method = "both-orders", seed: int = 0
+) -> Flow[tuple[Vote | Unparsed, ...]]:
+    """Return the votes on one question.
+
+    With "both-orders" there are two, A first and B first; with "one-order" the order is drawn from the
+    seed and the comparison's id; "pointwise" gives one vote, whose order is None.
     """
     if method == "pointwise":
-        return _judge_pointwise(questions, choose)
-    asked = [(question, a_first) for question in questions for a_first in _orders(question, method, seed)]
-    answers = choose(list({(r := _pair_request(*each)).id: r for each in asked}.values()))
-    return tuple(
-        tuple(_read_pair(question, answers, a_first=a_first) for a_first in _orders(question, method, seed))
-        for question in questions
-    )
+        item = question.comparison
+        a = yield _point_request(question, item.answer_a)
+        b = yield _point_request(question, item.answer_b)
+        return (_read_points(question, _readable(a), _readable(b)),)
+    votes: list[Vote | Unparsed] = []
+    for a_first in _orders(question, method, seed):
+        answer = yield _pair_request(question, a_first)
+        votes.append(_read_pair(question, _readable(answer), a_first=a_first))
+    return tuple(votes)
 
 
 def both_orders(votes: Sequence[Vote | Unparsed]) -> tuple[float, float] | None:
@@ -99,17 +110,11 @@ def _orders(question: JudgeQuestion, method: Method, seed: int) -> tuple[bool, .
 
 def _pair_request(question: JudgeQuestion, a_first: bool) -> ChooseRequest:
     shown = question.comparison if a_first else question.comparison.swap()
-    return ChooseRequest(_pair_id(question, a_first), pair_messages(shown, question.text), PAIR_OPTIONS)
+    id = f"{question.comparison.id}/{question.principle_id}/{'ab' if a_first else 'ba'}"
+    return ChooseRequest(id, pair_messages(shown, question.text), PAIR_OPTIONS)
 
 
-def _pair_id(question: JudgeQuestion, a_first: bool) -> str:
-    return f"{question.comparison.id}/{question.principle_id}/{'ab' if a_first else 'ba'}"
-
-
-def _read_pair(
-    question: JudgeQuestion, answers: Mapping[str, Choice | Failure], *, a_first: bool
-) -> Vote | Unparsed:
-    read = _readable(answers[_pair_id(question, a_first)])
+def _read_pair(question: JudgeQuestion, read: Choice | str, *, a_first: bool) -> Vote | Unparsed:
     if isinstance(read, str):
         return Unparsed(question.principle_id, a_first, read)
     first, second = read.logprobs
@@ -117,28 +122,13 @@ def _read_pair(
     return Vote(question.principle_id, a_first, logprob_a, logprob_b, _mass(read))
 
 
-def _judge_pointwise(
-    questions: Sequence[JudgeQuestion], choose: Choose
-) -> tuple[tuple[Vote | Unparsed, ...], ...]:
-    requests = {
-        (request := _point_request(question, answer)).id: request
-        for question in questions
-        for answer in (question.comparison.answer_a, question.comparison.answer_b)
-    }
-    answers = choose(list(requests.values()))
-    return tuple((_read_points(question, answers),) for question in questions)
-
-
 def _point_request(question: JudgeQuestion, answer: str) -> ChooseRequest:
-    # an answer that stands in several comparisons is asked once
+    # the id is that of the question, so an answer that stands in several comparisons is asked once
     messages = point_messages(question.comparison.messages, answer, question.text)
-    return ChooseRequest(content_hash(messages[-1]), messages, POINT_OPTIONS)
+    return ChooseRequest(content_hash(messages), messages, POINT_OPTIONS)
 
 
-def _read_points(question: JudgeQuestion, answers: Mapping[str, Choice | Failure]) -> Vote | Unparsed:
-    item = question.comparison
-    reads = [_readable(answers[_point_request(question, text).id]) for text in (item.answer_a, item.answer_b)]
-    a, b = reads
+def _read_points(question: JudgeQuestion, a: Choice | str, b: Choice | str) -> Vote | Unparsed:
     if isinstance(a, str) or isinstance(b, str):
         return Unparsed(question.principle_id, None, a if isinstance(a, str) else str(b))
     margin = (a.logprobs[0] - a.logprobs[1]) - (b.logprobs[0] - b.logprobs[1])
@@ -151,10 +141,11 @@ def _read_points(question: JudgeQuestion, answers: Mapping[str, Choice | Failure
     )
 
 
-def _readable(answer: Choice | Failure) -> Choice | str:
+def _readable(answer: Answer) -> Choice | str:
     """Return the choice, or the reason why it says nothing."""
     if isinstance(answer, Failure):
         return f"{answer.owner}: {answer.reason}"
+    assert isinstance(answer, Choice)
     mass = _mass(answer)
     return answer if mass >= MIN_LABEL_MASS else f"label mass {mass:.2g} is under {MIN_LABEL_MASS}"
 

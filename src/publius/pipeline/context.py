@@ -16,16 +16,23 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from publius.constitution import Constitution, load_constitution
-from publius.engines import EngineSpec, open_engine
+from publius.engines import EngineSpec, is_remote, open_engine
 from publius.engines.deferred import DeferredEngine
 from publius.engines.fetch import fetch_model
 from publius.engines.protocol import Engine, ModelIdentity
-from publius.errors import DataError
+from publius.errors import DataError, EngineError
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.records import Preference, Prompt, Purpose, canonical_json, draw_prompts, split_of
 from publius.sources.comparisons import load_audit
 from publius.sources.prompts import load_prompts
 from publius.training.weights import weights_hash
+
+# what a stage asks of the models that may be behind a server
+_ASKED = {
+    "revise": (("policy", "generate"), ("critic", "generate")),
+    "label": (("feedback", "choose"),),
+    "evaluate": (("judge", "choose"),),
+}
 
 
 @dataclass
@@ -38,7 +45,7 @@ class RunContext:
     recipe: Recipe
     on_progress: Callable[[str, int, int], None]
     command: str = ""
-    _engines: dict[tuple[str, str], DeferredEngine] = field(default_factory=dict)
+    _engines: dict[tuple[str, str], Engine] = field(default_factory=dict)
     _paths: dict[str, Path] = field(default_factory=dict)
 
     @cached_property
@@ -111,13 +118,16 @@ class RunContext:
         return self._paths[name_or_path]
 
     def engine(self, role: ModelRole, *, name: str | None = None) -> Engine:
-        """Return the engine of a role; the same weights on the same engine are one engine."""
-        path = self.model_path(role.model)
-        key = _engine_key(role, path)
+        """Return the engine of a role; the same model on the same engine is one engine."""
+        key = self._engine_key(role)
         if key not in self._engines:
-            identity = ModelIdentity(name or role.model, weights_hash(path), key[0])
-            spec = EngineSpec(role.engine, str(path), role.options)
-            self._engines[key] = DeferredEngine(identity, partial(open_engine, spec))
+            if is_remote(role.engine):
+                self._engines[key] = open_engine(EngineSpec(role.engine, role.model, role.options))
+            else:
+                path = self.model_path(role.model)
+                identity = ModelIdentity(name or role.model, weights_hash(path), key[0])
+                spec = EngineSpec(role.engine, str(path), role.options)
+                self._engines[key] = DeferredEngine(identity, partial(open_engine, spec))
         return self._engines[key]
 
     def trained(self, name: str, path: Path) -> Engine:
@@ -127,11 +137,34 @@ class RunContext:
     def close_engines(self, keep: Sequence[str] = ()) -> None:
         """Free the memory of all engines but those of the roles in `keep`."""
         roles: list[ModelRole] = [getattr(self.recipe.models, name) for name in keep]
-        kept = {_engine_key(role, self.model_path(role.model)) for role in roles}
-        for key, engine in self._engines.items():
-            if key not in kept:
-                engine.close()
+        kept = {self._engine_key(role) for role in roles}
+        for key in [key for key in self._engines if key not in kept]:
+            self._engines.pop(key).close()
         _return_memory()
+
+    def check_servers(self, stages: Sequence[str]) -> None:
+        """Refuse servers that cannot be reached or cannot do what the stages ask of their role.
+
+        Raises:
+            EngineError: The server says no, or gives no log-probabilities where labels need them.
+        """
+        for stage in stages:
+            for role_name, kind in _ASKED.get(stage, ()):
+                role: ModelRole = getattr(self.recipe.models, role_name)
+                if is_remote(role.engine) and not getattr(self.engine(role).capabilities, kind):
+                    raise EngineError(
+                        f"the {role_name} model cannot {kind} there, and the stage {stage!r} needs it",
+                        where=f"models.{role_name} ({role.model})",
+                        todo=f"set models.{role_name}.options.votes = 8 to count repeated answers, "
+                        "or use a server that gives log-probabilities"
+                        if kind == "choose"
+                        else "use another engine",
+                    )
+
+    def _engine_key(self, role: ModelRole) -> tuple[str, str]:
+        options = canonical_json(role.options) if role.options else ""
+        where = role.model if is_remote(role.engine) else str(self.model_path(role.model))
+        return role.engine + options, where
 
 
 def _return_memory() -> None:
@@ -140,8 +173,3 @@ def _return_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
-
-
-def _engine_key(role: ModelRole, path: Path) -> tuple[str, str]:
-    options = canonical_json(role.options) if role.options else ""
-    return role.engine + options, str(path)

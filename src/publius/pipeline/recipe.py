@@ -23,6 +23,7 @@ from publius.policy.config import DPOSettings, RLSettings, SFTSettings
 from publius.preference.config import PMSettings
 from publius.records import decode, encode
 from publius.revise.config import ReviseConfig
+from publius.store import Price
 
 _MOST_BYTES = 2**20
 _ENVIRONMENT = "PUBLIUS_SET_"
@@ -30,11 +31,15 @@ _ENVIRONMENT = "PUBLIUS_SET_"
 
 @dataclass(frozen=True, slots=True)
 class ModelRole:
-    """Which model plays a role: a registered name or a path to weights, and the engine with its options."""
+    """Which model plays a role: a registered name, a path to weights, or a server's name of it.
+
+    `options` are the engine's. `price` is what a million tokens cost, for `--max-cost`.
+    """
 
     model: str
     engine: str = "openvino"
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    price: Price = field(default_factory=Price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class PromptSources:
 class Recipe:
     """A run. `constitution` decides harmlessness; `helpfulness` judges answers to helpful prompts.
 
-    `rl_start` is the policy from which labels are sampled and reinforcement learning starts.
+    `rl_start` is the policy from which labels are sampled and reinforcement learning starts: a trained
+    one, or "start", the policy as it came.
     """
 
     name: str
@@ -72,7 +78,7 @@ class Recipe:
     helpfulness: str = "hhh"
     audit: str = "audit"
     human_preferences: tuple[str, ...] = ()
-    rl_start: Literal["sft", "dpo"] = "sft"
+    rl_start: Literal["start", "sft", "dpo"] = "sft"
     models: Models = field(default_factory=Models)
     prompts: PromptSources = field(default_factory=PromptSources)
     revise: ReviseConfig = field(default_factory=ReviseConfig)
@@ -130,6 +136,19 @@ def limit_recipe(recipe: Recipe, n: int) -> Recipe:
         label=_limited(recipe.label, n),
         evaluate=_limited(recipe.evaluate, n),
     )
+
+
+def set_engine(recipe: Recipe, engine: str) -> Recipe:
+    """Return the recipe with every model that is asked (not trained) on another engine.
+
+    Options stay: moving from one server to a cluster and back keeps the address and the keys of calls.
+    """
+    models = recipe.models
+    roles = {
+        name: replace(getattr(models, name), engine=engine)
+        for name in ("policy", "critic", "feedback", "judge")
+    }
+    return replace(recipe, models=replace(models, **roles))
 
 
 def _limited(config: Any, n: int) -> Any:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from publius import __version__
-from publius.engines import check_engine
+from publius.engines import check_engine, is_remote
 from publius.engines.fetch import check_model
 from publius.errors import DataError, MissingExtra, UsageError
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.stages import STAGES, Stage
 from publius.records import content_hash, encode
-from publius.store import Run, StageManifest, StageStore, open_run, read_json, write_json
+from publius.store import Budget, Run, StageManifest, StageStore, open_run, read_json, write_json
 
 Outcome: TypeAlias = Literal["started", "reused", "done"]
 RECIPE = "recipe.json"
@@ -29,6 +29,8 @@ _BY_NAME = {stage.name: stage for stage in STAGES}
 _LIBRARIES = {  # what a stage or an engine needs installed, and the extra that brings it
     "openvino": ("openvino_genai", "local"),
     "transformers": ("transformers", "train"),
+    "vllm": ("vllm", "vllm"),
+    "ray": ("ray", "ray"),
     "sft": ("trl", "train"),
     "dpo": ("trl", "train"),
     "pm": ("trl", "train"),
@@ -60,10 +62,14 @@ def run_recipe(
     *,
     only: Sequence[str] | None = None,
     command: str = "",
+    budget: Budget | None = None,
 ) -> tuple[StageManifest, ...]:
     """Run the recipe's stages (or `only` some) in the directory `out` and return their manifests.
 
+    `budget` limits what the run spends, with what it has spent before.
+
     Raises:
+        BudgetReached: The run may not spend more; the same command with a higher limit goes on.
         PubliusError: Something is wrong; what was finished is kept, the same command goes on.
     """
     current = ["plan"]
@@ -73,11 +79,14 @@ def run_recipe(
     stages = check_recipe(recipe, only=only)
     with open_run(out) as run:
         write_json(run.path / RECIPE, recipe)
+        budget = budget or Budget()
+        if budget.is_limited:
+            _count_spent(budget, run, context)
         manifests: list[StageManifest] = []
         try:
             for stage in stages:
                 current[0] = stage.name
-                manifests.append(_run_stage(stage, context, run, listener))
+                manifests.append(_run_stage(stage, context, run, listener, budget))
         finally:
             context.close_engines()
     return tuple(manifests)
@@ -109,7 +118,16 @@ def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[
             raise MissingExtra(library, extra)
     context = RunContext(recipe, lambda step, done, total: None)
     for role in (models.policy, models.critic, models.feedback, models.judge):
-        check_model(role.model)
+        if not is_remote(role.engine):
+            check_model(role.model)
+    trained = [name for name in recipe.stages if name in ("sft", "dpo", "pm", "rl", "evaluate")]
+    if trained and is_remote(models.policy.engine):
+        todo = "name weights on this machine under models.policy, or leave the stage out"
+        raise DataError(
+            f"stage {trained[0]!r} needs the policy's weights, and {models.policy.engine!r} asks a server",
+            where="models.policy",
+            todo=todo,
+        )
     for purpose in ("red-team", "helpful"):
         for split in ("train", "held-out"):
             if not any(prompt.split == split for prompt in context.of_purpose(purpose)):
@@ -125,7 +143,9 @@ def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[
     return tuple(stage for stage in STAGES if stage.name in wanted)
 
 
-def _run_stage(stage: Stage, context: RunContext, run: Run, listener: Listener) -> StageManifest:
+def _run_stage(
+    stage: Stage, context: RunContext, run: Run, listener: Listener, budget: Budget
+) -> StageManifest:
     recipe = content_hash(context.recipe)
     inputs = _inputs_hash(stage, context, run)
     manifest = run.finished(stage.name, inputs)
@@ -136,17 +156,26 @@ def _run_stage(stage: Stage, context: RunContext, run: Run, listener: Listener) 
         manifest = run.confirm(manifest, recipe)
         listener.on_event(StageEvent(stage.name, "reused", manifest))
         return manifest
+    context.check_servers(context.recipe.stages)
     listener.on_event(StageEvent(stage.name, "started"))
     context.close_engines(keep=stage.asks)  # training needs the memory
     began = time.perf_counter()
     store = StageStore(
-        stage.name, run.stage_path(stage.name), run.journal, context.recipe.seed, context.on_progress
+        stage.name, run.stage_path(stage.name), run.journal, context.recipe.seed, context.on_progress, budget
     )
     result = stage.run(context, run, store)
     seconds = time.perf_counter() - began
     manifest = run.finish(stage.name, inputs, recipe=recipe, result=result, seconds=seconds)
     listener.on_event(StageEvent(stage.name, "done", manifest))
     return manifest
+
+
+def _count_spent(budget: Budget, run: Run, context: RunContext) -> None:
+    models = context.recipe.models
+    roles = (models.policy, models.critic, models.feedback, models.judge)
+    budget.prices = {context.engine(role).model.revision: role.price for role in roles}
+    for spent in run.journal.spent():
+        budget.add(spent.model, n_calls=spent.n_calls, n_read=spent.n_read, n_written=spent.n_written)
 
 
 def _inputs_hash(stage: Stage, context: RunContext, run: Run) -> str:

@@ -26,7 +26,7 @@ from publius.policy.stage import MODEL, run_dpo, run_rl, run_sft
 from publius.preference.stage import PREFERENCE_MODEL, open_reward, run_pm
 from publius.records import Demonstration, Preference, RevisionChain
 from publius.revise.stage import CHAINS, DEMONSTRATIONS, run_revise
-from publius.store import Run, StageResult, StageStore, read_records
+from publius.store import Run, StageResult, StageStore, iter_records, read_records
 
 POLICIES = ("sft", "dpo", "rl")
 
@@ -80,13 +80,19 @@ def label(context: RunContext, run: Run, store: StageStore) -> StageResult:
     """Audit the feedback model, then sample and label comparisons."""
     config = context.recipe.label
     start = context.recipe.rl_start
+    policy = (
+        context.engine(context.recipe.models.policy)
+        if start == "start"
+        else context.trained(start, run.stage_path(start) / MODEL)
+    )
+    chains = run.stage_path("revise") / CHAINS
     return run_label(
         store,
         config,
         prompts=context.draw(n_red_team=config.n_red_team, n_helpful=config.n_helpful, held_out=False),
-        chains=read_records(run.stage_path("revise") / CHAINS, RevisionChain),
+        chains=iter_records(chains, RevisionChain) if config.construction else (),
         constitutions=(context.constitution, context.helpfulness),
-        policy=context.trained(start, run.stage_path(start) / MODEL),
+        policy=policy,
         feedback=context.engine(context.recipe.models.feedback),
         audit_set=context.audit_set,
     )
@@ -103,10 +109,12 @@ def pm(context: RunContext, run: Run, store: StageStore) -> StageResult:
 
 def rl(context: RunContext, run: Run, store: StageStore) -> StageResult:
     """Improve the policy against the preference model."""
+    start = context.recipe.rl_start
+    policy = context.recipe.models.policy.model
     return run_rl(
         store,
         context.recipe.rl,
-        start=run.stage_path(context.recipe.rl_start) / MODEL,
+        start=context.model_path(policy) if start == "start" else run.stage_path(start) / MODEL,
         prompts=tuple(prompt for prompt in context.prompts if prompt.split == "train"),
         reward=open_reward(run.stage_path("pm") / PREFERENCE_MODEL),
     )
@@ -141,6 +149,11 @@ def report(context: RunContext, run: Run, store: StageStore) -> StageResult:
 
 def _own(recipe: Recipe, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name in recipe.stages)
+
+
+def _start(recipe: Recipe) -> tuple[str, ...]:
+    """Return the stage whose policy labels are sampled from and RL starts from; none for "start"."""
+    return () if recipe.rl_start == "start" else (recipe.rl_start,)
 
 
 def _prompt_inputs(context: RunContext, config: Any) -> Any:
@@ -189,12 +202,12 @@ STAGES: tuple[Stage, ...] = (
         "label",
         "two answers a prompt, labelled by an audited AI",
         asks=("feedback",),
-        needs=lambda recipe: ("revise", recipe.rl_start),
+        needs=lambda recipe: (*(("revise",) if recipe.label.construction else ()), *_start(recipe)),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.label),
             [c.constitution.hash, c.helpfulness.hash],
             c.audit_set,
-            c.recipe.models.trained_engine,
+            c.recipe.models.trained_engine if _start(c.recipe) else _model_inputs(c, "policy"),
             _model_inputs(c, "feedback"),
         ],
         run=label,
@@ -216,8 +229,11 @@ STAGES: tuple[Stage, ...] = (
         "rl",
         "reinforcement learning against the preference model",
         asks=(),
-        needs=lambda recipe: (recipe.rl_start, "pm"),
-        inputs=lambda c: _prompt_inputs(c, c.recipe.rl),
+        needs=lambda recipe: (*_start(recipe), "pm"),
+        inputs=lambda c: [
+            _prompt_inputs(c, c.recipe.rl),
+            None if _start(c.recipe) else _model_inputs(c, "policy"),
+        ],
         run=rl,
     ),
     Stage(

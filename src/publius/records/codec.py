@@ -19,6 +19,9 @@ from publius.errors import DataError
 
 R = TypeVar("R")
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))  # every call is encoded: most values are these
+_to_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def canonical_json(value: object) -> str:
     """Return `value` as JSON with sorted keys, no spaces, text unescaped; the same value, the same bytes.
@@ -26,7 +29,7 @@ def canonical_json(value: object) -> str:
     >>> canonical_json({"b": 1, "a": ["é"]})
     '{"a":["é"],"b":1}'
     """
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _to_json(value)
 
 
 def content_hash(value: object) -> str:
@@ -41,14 +44,23 @@ def content_hash(value: object) -> str:
 
 def encode(value: object) -> Any:
     """Return a record (or tuples, mappings and plain values of records) as plain JSON values."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    names = _field_names(kind)
+    if names is not None:
+        return {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         items = cast(Mapping[str, object], value)
         return {str(key): encode(item) for key, item in items.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [encode(item) for item in cast(Sequence[object], value)]
     return value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 def decode(kind: type[R], value: object) -> R:

@@ -1,22 +1,30 @@
 """The revise stage: ask the models through the journal, write chains and demonstrations.
 
+Every step reads one file and writes the next, record by record, so the number of prompts does not
+decide the memory.
+
 Paper: Bai et al. 2022, arXiv:2212.08073, §3.1–3.2.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from publius.constitution import Constitution
 from publius.engines.answers import sample_answers
-from publius.engines.protocol import Engine, Failure, Sampling
-from publius.records import Prompt, RevisionChain
+from publius.engines.protocol import Engine, Sampling
+from publius.records import Demonstration, Prompt, RevisionChain
 from publius.revise.config import ReviseConfig
 from publius.revise.demonstrations import helpful_demonstrations, revision_demonstrations
-from publius.revise.loop import Critic, revise_once, start_chains
+from publius.revise.loop import Critic, revise, start_chain
 from publius.revise.prompts import shipped_exemplars
-from publius.store import StageResult, StageStore, export_demonstrations, write_records
+from publius.store import StageResult, StageStore, export_demonstrations, iter_records, write_records
 
+DRAFTS = "drafts.jsonl"
 CHAINS = "chains.jsonl"
+HELPFUL = "helpful.jsonl"
 DEMONSTRATIONS = "demonstrations.jsonl"
 
 
@@ -32,54 +40,79 @@ def run_revise(
     """Draft and revise the red-team prompts, sample the helpful ones, and write what to learn from."""
     red_team = [prompt for prompt in prompts if prompt.purpose != "helpful"]
     helpful = [prompt for prompt in prompts if prompt.purpose == "helpful"]
+    models = (policy.model.name, critic.model.name)
+    path = store.path
+
     sampling = Sampling(config.draft_tokens, temperature=config.temperature, top_p=config.top_p)
-    drafter = store.ask(policy, "draft").generate
-    drafts = sample_answers(red_team, drafter, sampling=sampling, seed=store.seed)
+    run = store.ask(policy, "draft").run
+    drafts = sample_answers(red_team, run, sampling=sampling, seed=store.seed)
     samples = sample_answers(
-        helpful, drafter, sampling=sampling, seed=store.seed, n_samples=config.helpful_samples
+        helpful, run, sampling=sampling, seed=store.seed, n_samples=config.helpful_samples
     )
-    chains = start_chains(red_team, drafts, models=(policy.model.name, critic.model.name))
-    reviser = Critic(
-        generate=store.ask(critic, config.mode).generate,
-        critique=Sampling(config.critique_tokens, temperature=config.critic_temperature, top_p=config.top_p),
-        revision=Sampling(config.revision_tokens, temperature=config.critic_temperature, top_p=config.top_p),
+    started = (
+        start_chain(prompt, draft, models=models) for prompt, (draft,) in zip(red_team, drafts, strict=True)
+    )
+    write_records(path / DRAFTS, started)
+    learnable = (
+        item
+        for prompt, texts in zip(helpful, samples, strict=True)
+        for item in helpful_demonstrations(prompt, texts)
+    )
+    n_helpful = write_records(path / HELPFUL, learnable)
+
+    how = _critic(config, constitution, seed=store.seed)
+    n_calls = len(red_team) * config.rounds * (2 if config.mode == "critique" else 1)
+    flows = (revise(chain, how) for chain in iter_records(path / DRAFTS, RevisionChain))
+    write_records(path / CHAINS, store.ask(critic, config.mode).run(flows, expected=n_calls))
+
+    revisions = (
+        item
+        for chain in iter_records(path / CHAINS, RevisionChain)
+        for item in revision_demonstrations(chain, learn_from=config.learn_from)
+    )
+    demonstrations = itertools.chain(revisions, iter_records(path / HELPFUL, Demonstration))
+    n_demonstrations = write_records(path / DEMONSTRATIONS, demonstrations)
+    export_demonstrations(path / "export", iter_records(path / DEMONSTRATIONS, Demonstration))
+    figures = _figures(iter_records(path / CHAINS, RevisionChain)) | {
+        "n_demonstrations": n_demonstrations,
+        "n_helpful_samples_failed": len(helpful) * config.helpful_samples - n_helpful,
+    }
+    return StageResult(rows=len(red_team), figures=figures)
+
+
+def _critic(config: ReviseConfig, constitution: Constitution, *, seed: int) -> Critic:
+    sampling = Sampling(config.critique_tokens, temperature=config.critic_temperature, top_p=config.top_p)
+    return Critic(
+        constitution=constitution,
+        rounds=config.rounds,
+        mode=config.mode,
+        critique=sampling,
+        revision=replace(sampling, max_tokens=config.revision_tokens),
         exemplars=shipped_exemplars()[: config.n_exemplars],
         tries=config.tries,
+        seed=seed,
         show_answer=config.show_answer,
     )
-    for round in range(1, config.rounds + 1):
-        chains = revise_once(chains, constitution, reviser, round=round, mode=config.mode, seed=store.seed)
-    demonstrations = (
-        *revision_demonstrations(chains, learn_from=config.learn_from),
-        *helpful_demonstrations(helpful, samples),
-    )
-    write_records(store.path / CHAINS, chains)
-    write_records(store.path / DEMONSTRATIONS, demonstrations)
-    export_demonstrations(store.path / "export", demonstrations)
-    n_failed_samples = sum(isinstance(text, Failure) for texts in samples.values() for text in texts)
-    figures = _figures(chains) | {
-        "n_demonstrations": len(demonstrations),
-        "n_helpful_samples_failed": n_failed_samples,
-    }
-    return StageResult(rows=len(chains), figures=figures)
 
 
-def _figures(chains: Sequence[RevisionChain]) -> dict[str, Any]:
-    revisions = [revision for chain in chains for revision in chain.revisions]
-    per_principle: dict[str, int] = {}
-    for revision in revisions:
-        per_principle[revision.principle_id] = per_principle.get(revision.principle_id, 0) + 1
-    n_identical = sum(
-        after == before
-        for chain in chains
-        for before, after in zip(chain.answers(), chain.answers()[1:], strict=False)
-    )
+def _figures(chains: Iterable[RevisionChain]) -> dict[str, Any]:
+    count = Counter[str]()
+    per_principle = Counter[str]()
+    failures = Counter[str]()
+    for chain in chains:
+        count["chains"] += 1
+        count["revisions"] += len(chain.revisions)
+        count["leaks"] += sum(revision.n_leaks for revision in chain.revisions)
+        per_principle.update(revision.principle_id for revision in chain.revisions)
+        if chain.failure is not None:
+            failures[chain.failure] += 1
+        count["identical"] += sum(after == before for before, after in itertools.pairwise(chain.answers()))
     return {
-        "n_chains": len(chains),
-        "n_revisions": len(revisions),
-        "n_failed_chains": sum(chain.failure is not None for chain in chains),
-        "failures": sorted({chain.failure for chain in chains if chain.failure is not None}),
-        "n_leaks": sum(revision.n_leaks for revision in revisions),
-        "n_identical": n_identical,
+        "n_chains": count["chains"],
+        "n_revisions": count["revisions"],
+        "n_failed_chains": failures.total(),
+        "failures": sorted(failures),
+        "n_leaks": count["leaks"],
+        "n_identical": count["identical"],
         "per_principle": dict(sorted(per_principle.items())),
     }

@@ -16,23 +16,34 @@ everything that made it.
 Paper: none.
 """
 
+from publius.store.budget import Budget, Price
 from publius.store.calls import JournaledEngine, call_key
 from publius.store.export import export_demonstrations, export_preferences
-from publius.store.files import file_hash, read_json, read_records, write_atomic, write_json, write_records
+from publius.store.files import (
+    file_hash,
+    iter_records,
+    read_json,
+    read_records,
+    write_atomic,
+    write_json,
+    write_records,
+)
 from publius.store.journal import Journal
+from publius.store.lock import is_in_use
 from publius.store.run import (
     Run,
     StageManifest,
     StageResult,
     StageStore,
-    is_in_use,
     open_run,
     read_manifest,
 )
 
 __all__ = [
+    "Budget",
     "Journal",
     "JournaledEngine",
+    "Price",
     "Run",
     "StageManifest",
     "StageResult",
@@ -42,6 +53,7 @@ __all__ = [
     "export_preferences",
     "file_hash",
     "is_in_use",
+    "iter_records",
     "open_run",
     "read_json",
     "read_manifest",

@@ -7,9 +7,10 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from publius.errors import DataError, StoreError
 from publius.records import canonical_json, decode, encode
@@ -17,8 +18,11 @@ from publius.records import canonical_json, decode, encode
 R = TypeVar("R")
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader sees the old content or the new, never a part.
+@contextmanager
+def open_atomic(path: Path) -> Generator[IO[bytes]]:
+    """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    A reader sees the old content or the new, never a part.
 
     Raises:
         StoreError: The disk is full or cannot be written.
@@ -27,14 +31,26 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise disk_error(error, path) from error
+    finally:
+        with suppress(OSError):  # what is in the way of writing may be in the way of this too
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all.
+
+    Raises:
+        StoreError: The disk is full or cannot be written.
+    """
+    with open_atomic(path) as file:
+        file.write(data)
 
 
 def disk_error(error: OSError, path: Path) -> StoreError:
@@ -68,7 +84,7 @@ def read_json(path: Path) -> Any:
         StoreError: The file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except FileNotFoundError as error:
         raise StoreError("the file is missing", where=path, todo="run the stage that writes it") from error
     except (ValueError, OSError) as error:
@@ -77,10 +93,13 @@ def read_json(path: Path) -> Any:
 
 
 def write_records(path: Path, records: Iterable[object]) -> int:
-    """Write records as JSON lines, atomically, and return how many."""
-    lines = [canonical_json(encode(record)) for record in records]
-    write_atomic(path, "".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
-    return len(lines)
+    """Write records as JSON lines, one by one as they come, and return how many; whole or not at all."""
+    n = 0
+    with open_atomic(path) as file:
+        for record in records:
+            file.write((canonical_json(encode(record)) + "\n").encode("utf-8", "surrogatepass"))
+            n += 1
+    return n
 
 
 def read_records(path: Path, kind: type[R]) -> tuple[R, ...]:
@@ -89,23 +108,30 @@ def read_records(path: Path, kind: type[R]) -> tuple[R, ...]:
     Raises:
         StoreError: The file is missing or a line is not such a record; file and line are named.
     """
+    return tuple(iter_records(path, kind))
+
+
+def iter_records(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield the records of type `kind` in a JSON-lines file, one by one.
+
+    Raises:
+        StoreError: The file is missing or a line is not such a record; file and line are named.
+    """
     try:
-        # not splitlines(): U+2028 and the like may stand inside a text
-        lines = path.read_bytes().decode("utf-8", "surrogatepass").split("\n")
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise StoreError("the file is missing", where=path, todo="run the stage that writes it") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise StoreError(f"the file cannot be read ({error})", where=path) from error
-    records: list[R] = []
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            records.append(decode(kind, json.loads(line)))
-        except (ValueError, DataError) as error:
-            todo = "delete the stage's folder and run the same command again"
-            raise StoreError(f"damaged record ({error})", where=f"{path}:{number}", todo=todo) from error
-    return tuple(records)
+    with file:
+        for number, line in enumerate(file, start=1):  # bytes: only a line feed ends a line
+            if line == b"\n":
+                continue
+            try:
+                yield decode(kind, json.loads(line.decode("utf-8", "surrogatepass")))
+            except (ValueError, DataError) as error:
+                todo = "delete the stage's folder and run the same command again"
+                raise StoreError(f"damaged record ({error})", where=f"{path}:{number}", todo=todo) from error
 
 
 def file_hash(path: Path) -> str:

@@ -1,34 +1,37 @@
 """A run directory: one process at a time, stages that are done or not, manifests written last.
 
 A stage is done when its manifest names the same inputs that it would get now and every file that the
-manifest lists is there in its size. Inputs include the hashes of the files that the stages before it
+manifest lists is there, unchanged. Inputs include the hashes of the files that the stages before it
 made. So running again does what is missing, and a change upstream makes exactly the stages below it
 run again (their model calls still come from the journal where they are the same).
+
+Names that begin with a dot are of writes that were not finished: they belong to no stage and go when the
+stage begins again.
 
 Paper: none.
 """
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from publius.engines.protocol import Engine
 from publius.errors import StoreError
-from publius.records import decode
+from publius.records import content_hash, decode, encode
+from publius.store.budget import Budget
 from publius.store.calls import JournaledEngine, OnProgress
-from publius.store.files import disk_error, file_hash, read_json, write_json
+from publius.store.files import disk_error, read_json, write_json
 from publius.store.journal import Journal
+from publius.store.lock import lock_run
+from publius.training.digest import file_sha256
 
 JOURNAL = "journal.sqlite"
 MANIFEST = "manifest.json"
 _STARTED = "inputs.json"
-_LOCK = "run.lock"
 _LEAST_FREE_BYTES = 200 * 2**20
 
 
@@ -76,11 +79,16 @@ class StageStore:
     journal: Journal
     seed: int
     on_progress: Callable[[str, int, int], None]
+    budget: Budget = field(default_factory=Budget)
 
     def ask(self, engine: Engine, step: str) -> JournaledEngine:
         """Return `engine` behind the journal; its calls are kept under `stage/step`."""
         return JournaledEngine(
-            engine, self.journal, step=f"{self.name}/{step}", on_progress=self.progress(step)
+            engine,
+            self.journal,
+            step=f"{self.name}/{step}",
+            on_progress=self.progress(step),
+            budget=self.budget,
         )
 
     def progress(self, step: str) -> OnProgress:
@@ -91,10 +99,10 @@ class StageStore:
 class Run:
     """An open, locked run directory."""
 
-    def __init__(self, path: Path, journal: Journal, lock: IO[str]) -> None:
+    def __init__(self, path: Path, journal: Journal) -> None:
         self.path = path
         self.journal = journal
-        self._lock = lock
+        self._proven: set[tuple[Path, FileProof]] = set()
 
     def stage_path(self, name: str) -> Path:
         """Return the folder of a stage."""
@@ -110,15 +118,25 @@ class Run:
         if manifest is None or manifest.inputs != inputs:
             return None
         folder = self.stage_path(name)
-        whole = all(_size(folder / file) == proof.size for file, proof in manifest.files.items())
+        whole = all(self._is_whole(folder / file, proof) for file, proof in manifest.files.items())
         return manifest if whole else None
+
+    def _is_whole(self, file: Path, proof: FileProof) -> bool:
+        """Return whether a file is what its proof says; its bytes are read once a process."""
+        if _size(file) != proof.size:
+            return False
+        if (file, proof) not in self._proven:
+            if f"sha256:{file_sha256(file)}" != proof.sha256:
+                return False
+            self._proven.add((file, proof))
+        return True
 
     def confirm(self, manifest: StageManifest, recipe: str) -> StageManifest:
         """Return the manifest of a kept stage, noted as up to date for this recipe."""
         if manifest.recipe == recipe:
             return manifest
         confirmed = replace(manifest, recipe=recipe)
-        write_json(self.stage_path(manifest.name) / MANIFEST, confirmed)
+        _write_manifest(self.stage_path(manifest.name), confirmed)
         return confirmed
 
     def begin(self, name: str, inputs: str) -> Path:
@@ -127,19 +145,39 @@ class Run:
         A folder of other inputs is put aside as `previous/NAME`, one a stage, and comes back when its
         inputs do; so trying a setting does not cost the models of the setting before.
         """
+        folder = self.stage_path(name)
+        try:
+            self._change_places(name, inputs)
+            _clear_unfinished(folder)
+        except OSError as error:
+            raise disk_error(error, folder) from error
+        write_json(folder / _STARTED, inputs)
+        return folder
+
+    def _change_places(self, name: str, inputs: str) -> None:
+        """Put a folder of other inputs aside and take back the one of these, if it is there.
+
+        Killed between two renames, it is as before or can be put so; what is of no further use loses its
+        name before it is deleted.
+        """
         folder, aside = self.stage_path(name), self.path / "previous" / name
+        back, gone = aside.with_name(f".{name}.swap"), aside.with_name(f".{name}.gone")
+        aside.parent.mkdir(exist_ok=True)
+        if back.exists() and aside.exists() and not folder.exists():  # killed: the folder was aside already
+            aside.rename(folder)
+        if back.exists() and not aside.exists():
+            back.rename(aside)
         if folder.exists() and _started_from(folder) != inputs:
-            back = aside.with_name(f".{name}.swap")
-            shutil.rmtree(back, ignore_errors=True)
-            aside.parent.mkdir(exist_ok=True)
             if aside.exists():
                 aside.rename(back)
             folder.rename(aside)
-            if back.exists() and _started_from(back) == inputs:
-                back.rename(folder)
-            shutil.rmtree(back, ignore_errors=True)
-        write_json(folder / _STARTED, inputs)
-        return folder
+        wanted = back if back.exists() else aside
+        if not folder.exists() and _started_from(wanted) == inputs:
+            wanted.rename(folder)
+        if back.exists():
+            shutil.rmtree(gone, ignore_errors=True)
+            back.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def finish(
         self, name: str, inputs: str, *, recipe: str, result: StageResult, seconds: float
@@ -147,9 +185,9 @@ class Run:
         """Write the stage's manifest, last of all, and return it."""
         folder = self.stage_path(name)
         files = {
-            str(file.relative_to(folder)): FileProof(_size(file), file_hash(file))
+            str(file.relative_to(folder)): FileProof(_size(file), f"sha256:{file_sha256(file)}")
             for file in sorted(folder.rglob("*"))
-            if file.is_file() and file.name != MANIFEST
+            if file.is_file() and file.name != MANIFEST and not _is_unfinished(file, folder)
         }
         manifest = StageManifest(
             name=name,
@@ -162,13 +200,12 @@ class Run:
             figures=result.figures,
             files=files,
         )
-        write_json(folder / MANIFEST, manifest)
+        _write_manifest(folder, manifest)
         return manifest
 
     def close(self) -> None:
-        """Close the journal and give the run free for another process."""
+        """Close the journal."""
         self.journal.close()
-        self._lock.close()
 
 
 @contextmanager
@@ -178,54 +215,66 @@ def open_run(path: Path) -> Generator[Run]:
     Raises:
         StoreError: Another process works on the run, or the disk is (nearly) full or read-only.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / _LOCK).open("a+")
-    except OSError as error:
-        raise disk_error(error, path) from error
-    with lock:
+    with lock_run(path):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in path.glob(".*.tmp"):
+                left.unlink(missing_ok=True)
+            free = shutil.disk_usage(path).free
         except OSError as error:
-            lock.seek(0)
-            owner = lock.read().strip() or "another process"
-            todo = "wait until it ends, or give this run another directory with --out"
-            raise StoreError(f"the run is in use by {owner}", where=path, todo=todo) from error
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
-        free = shutil.disk_usage(path).free
+            raise disk_error(error, path) from error
         if free < _LEAST_FREE_BYTES:
             todo = "free some space and run the same command again"
             raise StoreError(f"only {free // 2**20} MB are free on this disk", where=path, todo=todo)
-        run = Run(path, Journal(path / JOURNAL), lock)
+        if _size(path / JOURNAL) == 0 and any((path / "stages").glob(f"*/{MANIFEST}")):
+            todo = "restore the file from a copy, or delete it to ask the models for everything again"
+            raise StoreError("the journal is empty, yet stages are done", where=path / JOURNAL, todo=todo)
+        run = Run(path, Journal(path / JOURNAL))
         try:
             yield run
         finally:
             run.close()
 
 
-def is_in_use(path: Path) -> bool:
-    """Return whether a process holds the run."""
-    try:
-        with (path / _LOCK).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
 def read_manifest(folder: Path) -> StageManifest | None:
-    """Return the manifest in a stage's folder, or None if the stage is not done."""
+    """Return the manifest in a stage's folder, or None if the stage is not done.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
     path = folder / MANIFEST
-    return decode(StageManifest, read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    written = read_json(path)
+    if not isinstance(written, dict) or written.get("check") != content_hash(_unchecked(written)):
+        todo = "delete the file and run the same command again"
+        raise StoreError("the file is damaged (its content does not fit its hash)", where=path, todo=todo)
+    return decode(StageManifest, _unchecked(written))
+
+
+def _write_manifest(folder: Path, manifest: StageManifest) -> None:
+    """Write a manifest with its own hash, so that it cannot change unseen."""
+    write_json(folder / MANIFEST, encode(manifest) | {"check": content_hash(manifest)})
+
+
+def _unchecked(written: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in written.items() if key != "check"}
 
 
 def _started_from(folder: Path) -> str | None:
     started = folder / _STARTED
     return read_json(started) if started.exists() else None
+
+
+def _clear_unfinished(folder: Path) -> None:
+    for left in [path for path in folder.rglob("*") if path.name.startswith(".")]:
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _is_unfinished(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def _size(path: Path) -> int:

@@ -1,0 +1,145 @@
+"""`publius propose`: let a model write more prompts, or more traits, after a few that people wrote.
+
+Paper: none. What it does: `publius.propose`.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from publius.cli.display import Display
+from publius.cli.text import printable
+from publius.errors import UsageError
+from publius.pipeline.propose import (
+    STAGE,
+    Order,
+    ProposalPlan,
+    configure,
+    plan_proposal,
+    run_proposal,
+)
+from publius.pipeline.recipe import ModelRole
+from publius.propose.config import Kind
+from publius.propose.files import CONSTITUTION, PROMPTS
+from publius.records import encode
+from publius.store import Budget, StageManifest
+
+_MODEL = "qwen2.5-coder-1.5b-instruct"
+Verb = Callable[..., Any]
+
+
+@click.group()
+def propose() -> None:
+    """Let a model write more prompts or traits after few-shot seeds; nothing like a seed is kept."""
+
+
+def _options(verb: Verb) -> Verb:
+    @click.option("--n", type=click.IntRange(min=1), help="How many to keep [100].")
+    @click.option("--model", default=_MODEL, show_default=True, help="Who writes: a name or a path.")
+    @click.option("--engine", default="openvino", show_default=True, help="Through which engine.")
+    @click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="A=B",
+        help="Change one setting; options.A=B: of the engine.",
+    )
+    @click.option("--out", type=click.Path(path_type=Path), help="The run directory [runs/propose-KIND].")
+    @click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
+    @click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
+    @click.option("--dry-run", is_flag=True, help="Show requests and tokens; run nothing.")
+    @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+    @click.option("--debug", is_flag=True, help="Show tracebacks.")
+    @functools.wraps(verb)
+    def wrapped(**given: Any) -> Any:
+        del given["debug"]  # read by main, before click
+        return verb(**given)
+
+    return wrapped
+
+
+@propose.command(
+    "prompts",
+    epilog="Examples:\n\n  publius propose prompts --kind red-team --n 200\n\n"
+    "  publius propose prompts --kind helpful --seeds mine.jsonl --set temperature=0.8\n\n"
+    "  publius propose prompts --kind trait --traits traits.toml --dry-run",
+)
+@click.option(
+    "--kind", type=click.Choice(["red-team", "helpful", "trait"]), required=True, help="Which purpose."
+)
+@click.option("--seeds", multiple=True, metavar="SET", help="A shipped set or a file of prompts to follow.")
+@click.option("--avoid", multiple=True, metavar="SET", help="Prompts that must not come back either.")
+@click.option("--traits", multiple=True, metavar="CONSTITUTION", help="Ask for its sets too (--kind trait).")
+@_options
+def propose_prompts(kind: str, traits: tuple[str, ...], **given: Any) -> None:
+    """Write prompts of a kind: red-team, helpful, or questions that bring out a trait."""
+    order = _order(cast(Kind, kind), given)
+    _carry_out(Order(order.config, order.model, order.judge, order.seeds, order.avoid, traits), given)
+
+
+@propose.command(
+    "traits",
+    epilog="Examples:\n\n  publius propose traits --n 8\n\n"
+    "  publius propose traits --seeds runs/propose-new-trait/stages/propose/traits.jsonl --out runs/more",
+)
+@click.option("--seeds", multiple=True, metavar="FILE", help="A traits.jsonl to follow [five that ship].")
+@click.option("--avoid", multiple=True, metavar="CONSTITUTION", help="Its sets must not come back either.")
+@click.option("--judge", help="Who decides which traits are wanted; a name or a path [as --model].")
+@_options
+def propose_traits(judge: str | None, **given: Any) -> None:
+    """Write traits that an assistant should not have, with principles, as a constitution."""
+    order = _order("new-trait", given)
+    role = ModelRole(judge, order.model.engine, order.model.options) if judge else order.model
+    _carry_out(Order(order.config, order.model, role, order.seeds, order.avoid), given)
+
+
+def _order(kind: Kind, given: dict[str, Any]) -> Order:
+    config, options = configure(kind, given["n"], given["settings"])
+    role = ModelRole(given["model"], given["engine"], options)
+    return Order(config, role, role, given["seeds"], given["avoid"])
+
+
+def _carry_out(order: Order, given: dict[str, Any]) -> None:
+    if given["dry_run"]:
+        plan = plan_proposal(order)
+        click.echo(json.dumps(encode(plan), indent=2) if given["as_json"] else _plan_text(plan))
+        return
+    out = given["out"] or Path("runs") / f"propose-{order.config.kind}"
+    if out.is_file():
+        raise UsageError("--out is a file, not a directory", where=out)
+    budget = Budget(given["max_calls"], given["max_tokens"])
+    with Display(quiet=given["quiet"]) as display:
+        manifest = run_proposal(order, out, display.listener(), budget=budget)
+    folder = out / "stages" / STAGE
+    if given["as_json"]:
+        click.echo(json.dumps({"path": str(folder), **manifest.figures}, indent=2))
+    else:
+        click.echo(printable(_result_text(manifest, folder)))
+
+
+def _plan_text(plan: ProposalPlan) -> str:
+    judged = f", and up to {plan.judge_calls:,} questions to the judge" if plan.judge_calls else ""
+    return (
+        f"{plan.n_wanted:,} of kind {plan.kind} after {plan.n_seeds:,} seeds: {plan.least_requests:,} to "
+        f"{plan.most_requests:,} requests{judged};\nat most {plan.read_tokens:,} tokens read (roughly) and "
+        f"{plan.written_tokens:,} written"
+    )
+
+
+def _result_text(manifest: StageManifest, folder: Path) -> str:
+    figures = manifest.figures
+    kept, wanted = figures["n_kept"], figures["n_wanted"]
+    n_asked, n_seen = figures["n_requests"], figures["n_candidates"]
+    lines = [f"kept: {kept} of {wanted} wanted, from {n_seen} candidates in {n_asked} requests"]
+    lines += [f"  {n:>6}  {reason}" for reason, n in figures["rejected"].items()]
+    lines += [f"  {n:>6}  requests failed: {reason}" for reason, n in figures["failures"].items()]
+    if kept < wanted:
+        lines.append(f"all {figures['most_requests']} requests are spent; more with --set max_requests=N")
+    if kept:
+        lines.append(str(folder / (CONSTITUTION if figures["kind"] == "new-trait" else PROMPTS)))
+    return "\n".join(lines)

@@ -1,0 +1,254 @@
+"""Run a proposal in a directory of its own: prompts or traits from a model, after seeds.
+
+A proposal is no stage of a recipe, since its prompts are read by people before a run learns from them. Its
+directory is a run directory all the same: killed and started again it goes on, and the same order given
+again does nothing.
+
+Paper: none. The stage is `publius.propose.stage`.
+"""
+
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from publius import __version__
+from publius.constitution import load_constitution
+from publius.engines import check_engine, is_remote
+from publius.engines.fetch import check_model
+from publius.engines.protocol import Engine
+from publius.errors import DataError, EngineError, UsageError
+from publius.pipeline.context import RunContext
+from publius.pipeline.recipe import ModelRole, Models, Recipe
+from publius.pipeline.runner import Listener, StageEvent
+from publius.propose.config import Kind, ProposeConfig
+from publius.propose.files import read_traits
+from publius.propose.prompts import template_hash
+from publius.propose.proposal import Trait
+from publius.propose.stage import run_propose_prompts, run_propose_traits
+from publius.propose.trait_prompts import shipped_traits, trait_template_hash
+from publius.records import Prompt, content_hash, decode, encode
+from publius.sources import load_prompts
+from publius.store import Budget, Run, StageManifest, StageResult, StageStore, open_run
+
+STAGE = "propose"
+_SHIPPED_SEEDS: dict[Kind, str] = {"red-team": "red_team", "helpful": "helpful", "trait": "traits"}
+_TOKENS_PER_WORD = 1.4
+_ASK_TOKENS = 110  # instructions and questions of a request, without the seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted, after what, from whom.
+
+    `seeds` and `avoid` are prompt sources (`load_prompts`). For new traits `seeds` are `traits.jsonl` files
+    and `avoid` constitutions, whose sets name traits; `traits` are constitutions too: for trait prompts,
+    the sets to ask for beside the kinds of the seeds. No seeds stand for the shipped ones.
+    """
+
+    config: ProposeConfig
+    model: ModelRole
+    judge: ModelRole
+    seeds: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalPlan:
+    """What an order will cost: requests at best and at most, tokens read (roughly) and written at most."""
+
+    kind: Kind
+    n_wanted: int
+    n_seeds: int
+    least_requests: int
+    most_requests: int
+    judge_calls: int
+    read_tokens: int
+    written_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What an order names, loaded."""
+
+    prompts: tuple[Prompt, ...] = ()
+    avoid_prompts: tuple[Prompt, ...] = ()
+    topics: tuple[str, ...] = ()
+    traits: tuple[Trait, ...] = ()
+    avoid_names: tuple[str, ...] = ()
+
+
+def configure(kind: Kind, n: int | None, settings: Sequence[str]) -> tuple[ProposeConfig, dict[str, Any]]:
+    """Return the config with `key=value` settings applied, and the engine's options (`options.key=value`).
+
+    Raises:
+        DataError: A key is unknown, or a value is wrong.
+    """
+    known = {item.name for item in fields(ProposeConfig)} - {"kind"}
+    table: dict[str, Any] = {"kind": kind} | ({} if n is None else {"n": n})
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise DataError("a setting reads key=value", where=f"--set {setting}")
+        if key.startswith("options."):
+            options[key.removeprefix("options.")] = _value(text)
+        elif key in known:
+            table[key] = _value(text)
+        else:
+            todo = f"known: {', '.join(sorted(known))}, options.NAME"
+            raise DataError(f"unknown key {key!r}", where=f"--set {setting}", todo=todo)
+    return decode(ProposeConfig, {**encode(ProposeConfig()), **table}), options
+
+
+def plan_proposal(order: Order) -> ProposalPlan:
+    """Return what an order will cost, after the checks that need no model.
+
+    Raises:
+        PubliusError: What `run_proposal` would refuse at once.
+    """
+    sources = _check(order)
+    config = order.config
+    is_traits = config.kind == "new-trait"
+    n_seeds = len(sources.traits or sources.prompts)
+    shown = min(n_seeds, config.n_shots)
+    texts = [" ".join((trait.description, *trait.principles)) for trait in sources.traits]
+    texts += [prompt.messages[-1].content for prompt in sources.prompts]
+    mean_words = sum(len(text.split()) for text in texts) / len(texts)
+    n_written = config.item_tokens * (config.n_principles if is_traits else config.n_items)
+    return ProposalPlan(
+        kind=config.kind,
+        n_wanted=config.n,
+        n_seeds=n_seeds,
+        least_requests=-(-config.n // config.items_of_a_request),
+        most_requests=config.most_requests,
+        judge_calls=2 * config.most_requests if is_traits else 0,
+        read_tokens=round(config.most_requests * (_ASK_TOKENS + shown * mean_words * _TOKENS_PER_WORD)),
+        written_tokens=config.most_requests * n_written,
+    )
+
+
+def run_proposal(
+    order: Order, out: Path, listener: Listener, *, budget: Budget | None = None
+) -> StageManifest:
+    """Carry out an order in the directory `out` and return the manifest of what was made.
+
+    Raises:
+        PubliusError: Something is wrong; what was finished is kept, the same order goes on.
+    """
+    sources = _check(order)
+    context = RunContext(_recipe(order), partial(listener.on_progress, STAGE))
+    try:
+        with open_run(out) as run:
+            return _run(order, sources, context, run=run, listener=listener, budget=budget or Budget())
+    finally:
+        context.close_engines()
+
+
+def _run(
+    order: Order, sources: _Sources, context: RunContext, *, run: Run, listener: Listener, budget: Budget
+) -> StageManifest:
+    config = order.config
+    model, judge = context.engine(order.model), context.engine(order.judge)
+    inputs = _inputs(order, sources, model, judge)
+    manifest = run.finished(STAGE, inputs)
+    if manifest is None:
+        run.begin(STAGE, inputs)  # brings back a folder of the same inputs, if it was put aside
+        manifest = run.finished(STAGE, inputs)
+    if manifest is not None:
+        listener.on_event(StageEvent(STAGE, "reused", manifest))
+        return manifest
+    listener.on_event(StageEvent(STAGE, "started"))
+    _check_servers(order, model, judge)
+    for spent in run.journal.spent() if budget.is_limited else ():
+        budget.add(spent.model, n_calls=spent.n_calls, n_read=spent.n_read, n_written=spent.n_written)
+    began = time.perf_counter()
+    store = StageStore(STAGE, run.stage_path(STAGE), run.journal, config.seed, context.on_progress, budget)
+    result = _propose(store, config, sources, model=model, judge=judge)
+    seconds = time.perf_counter() - began
+    manifest = run.finish(STAGE, inputs, recipe=content_hash(order), result=result, seconds=seconds)
+    listener.on_event(StageEvent(STAGE, "done", manifest))
+    return manifest
+
+
+def _propose(
+    store: StageStore, config: ProposeConfig, sources: _Sources, *, model: Engine, judge: Engine
+) -> StageResult:
+    if config.kind == "new-trait":
+        return run_propose_traits(
+            store, config, seeds=sources.traits, avoid=sources.avoid_names, model=model, judge=judge
+        )
+    return run_propose_prompts(
+        store,
+        config,
+        seeds=sources.prompts,
+        avoid=sources.avoid_prompts,
+        topics=sources.topics,
+        model=model,
+    )
+
+
+def _check(order: Order) -> _Sources:
+    """Return what the order names, loaded, after everything that can be refused without a model."""
+    roles = (order.model, order.judge) if order.config.kind == "new-trait" else (order.model,)
+    for role in roles:
+        check_engine(role.engine)
+        if not is_remote(role.engine):
+            check_model(role.model)
+    kind = order.config.kind
+    if kind == "new-trait":
+        files = [trait for path in order.seeds for trait in read_traits(Path(path))]
+        names = [name for spec in order.avoid for name in load_constitution(spec).sets]
+        return _Sources(traits=tuple(files) or shipped_traits(), avoid_names=tuple(names))
+    if order.traits and kind != "trait":
+        raise UsageError("--traits goes with --kind trait", where="--traits")
+    specs = order.seeds or (_SHIPPED_SEEDS[kind],)
+    return _Sources(
+        prompts=_load(specs, kind),
+        avoid_prompts=_load(order.avoid, kind),
+        topics=tuple(name for spec in order.traits for name in load_constitution(spec).sets),
+    )
+
+
+def _load(specs: Sequence[str], kind: Any) -> tuple[Prompt, ...]:
+    return tuple(prompt for spec in specs for prompt in load_prompts(spec, purpose=kind).prompts)
+
+
+def _recipe(order: Order) -> Recipe:
+    """Return a recipe whose roles are the order's, for the context that opens engines."""
+    models = Models(policy=order.model, critic=order.model, feedback=order.judge, judge=order.judge)
+    return Recipe(STAGE, seed=order.config.seed, stages=(), models=models)
+
+
+def _inputs(order: Order, sources: _Sources, model: Engine, judge: Engine) -> str:
+    kind = order.config.kind
+    wording = trait_template_hash() if kind == "new-trait" else template_hash(kind)
+    judged_by = judge.model if kind == "new-trait" else None
+    return content_hash([__version__, STAGE, order.config, sources, model.model, judged_by, wording])
+
+
+def _check_servers(order: Order, model: Engine, judge: Engine) -> None:
+    """Refuse a server that cannot do what is asked, before anything is spent.
+
+    Raises:
+        EngineError: It cannot generate, or the judge cannot choose.
+    """
+    asked = [(order.model, model, "generate")]
+    if order.config.kind == "new-trait":
+        asked.append((order.judge, judge, "choose"))
+    for role, engine, ability in asked:
+        if is_remote(role.engine) and not getattr(engine.capabilities, ability):
+            todo = "use a server that gives log-probabilities, or --set options.votes=8"
+            raise EngineError(f"the model cannot {ability} there", where=role.model, todo=todo)
+
+
+def _value(text: str) -> Any:
+    """Return a setting's value as TOML reads it, or as plain text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

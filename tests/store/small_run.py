@@ -1,0 +1,68 @@
+"""A run of a dozen scripted calls, for tests that break it hundreds of times."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from publius.errors import PubliusError
+from publius.pipeline import context
+from publius.pipeline.recipe import Recipe, load_recipe
+from publius.pipeline.runner import Listener, StageEvent, run_recipe
+
+# giving memory back walks over every object in the process, and this process runs hundreds of times
+context._return_memory = lambda: None  # type: ignore[assignment]
+
+
+def make_recipe(folder: Path) -> Recipe:
+    """Write a recipe of a few scripted calls into a folder and return it."""
+    (folder / "rules.gguf").write_bytes(b"a scripted engine reads no weights")
+    for name in ("red", "help"):
+        rows = [{"id": f"{name}{i}", "prompt": f"What is {name} number {i}?"} for i in range(12)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    role = f'{{ model = "{folder}/rules.gguf", engine = "scripted" }}'
+    roles = "".join(f"{name} = {role}\n" for name in ("policy", "critic", "feedback", "judge"))
+    path = folder / "small.toml"
+    path.write_text(
+        f'stages = ["revise"]\n[models]\ntrained_engine = "scripted"\n{roles}'
+        f'[prompts]\nred_team = ["{folder}/red.jsonl"]\nhelpful = ["{folder}/help.jsonl"]\ntrait = []\n'
+        "[revise]\nn_red_team = 2\nn_helpful = 1\nrounds = 1\nn_exemplars = 0\n"
+    )
+    return load_recipe(str(path), environment={})
+
+
+def attempt(recipe: Recipe, run: Path, on_event: Callable[[StageEvent], None] = lambda event: None) -> str:
+    """Run the recipe and return how it ended: "done", the name of our error, or what went wrong."""
+    try:
+        run_recipe(recipe, run, Listener(on_event, lambda stage, step, done, total: None))
+    except PubliusError as error:
+        return type(error).__name__ if error.where else f"says too little: {error}"
+    except Exception as error:  # what a user would see as a crash is what this looks for
+        return f"crash: {type(error).__name__}: {error}"
+    return "done"
+
+
+def files_of(run: Path) -> dict[str, str]:
+    """Return the hash of every file that the stages wrote; a manifest's times are left out."""
+    found: dict[str, str] = {}
+    for path in sorted((run / "stages").rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            if path.name == "manifest.json":
+                kept = json.loads(data)
+                for name in ("seconds", "finished_at", "check"):
+                    kept.pop(name)
+                data = json.dumps(kept, sort_keys=True).encode()
+            found[str(path.relative_to(run))] = hashlib.sha256(data).hexdigest()
+    return found
+
+
+def calls_of(run: Path) -> dict[str, tuple[str, str]]:
+    """Return the request and the result of every call in the journal, by key."""
+    connection = sqlite3.connect(run / "journal.sqlite")
+    try:
+        rows = connection.execute("SELECT key, request, result FROM calls").fetchall()
+    finally:
+        connection.close()
+    return {key: (request, result) for key, request, result in rows}
