@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 
 import publius
-from publius.engines import BUILT_IN, GROUP, EngineSpec, engine_names, open_engine
+from publius.engines import (
+    BUILT_IN,
+    BUILT_IN_REMOTE,
+    GROUP,
+    REMOTE_GROUP,
+    EngineSpec,
+    engine_names,
+    is_remote,
+    open_engine,
+)
 from publius.engines.deferred import DeferredEngine
 from publius.errors import DataError, EngineError
 
 SOURCE = Path(publius.__file__).parents[1]
+OURS = (*BUILT_IN, *BUILT_IN_REMOTE)
 
 
 @pytest.fixture
@@ -25,22 +35,23 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def install(site: Path, name: str, code: str, *, entry: str) -> None:
+def install(site: Path, name: str, code: str, *, entry: str, group: str = GROUP) -> None:
     """Put a package into `site` that registers an engine, as pip would leave it there."""
     site.mkdir(exist_ok=True)
     (site / f"{name}.py").write_text(code)
     info = site / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entry}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
 
 
 def test_the_built_in_engines_are_registered_like_those_of_other_packages():
-    installed = {point.name: point.value for point in entry_points(group=GROUP)}
-    assert installed.items() >= BUILT_IN.items()
     project = SOURCE.parent / "pyproject.toml"
-    if project.exists():  # in a source tree
-        assert tomllib.loads(project.read_text())["project"]["entry-points"][GROUP] == BUILT_IN
+    for group, built_in in ((GROUP, BUILT_IN), (REMOTE_GROUP, BUILT_IN_REMOTE)):
+        if project.exists():  # in a source tree
+            assert tomllib.loads(project.read_text())["project"]["entry-points"][group] == built_in
+        installed = {point.name: point.value for point in entry_points(group=group)}
+        assert installed.items() >= built_in.items()
 
 
 def test_a_source_tree_without_installed_metadata_knows_the_built_in_engines():
@@ -53,7 +64,7 @@ def test_a_source_tree_without_installed_metadata_knows_the_built_in_engines():
     # -S: no site-packages, so neither metadata nor any third-party library
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    assert done.stdout.split() == list(BUILT_IN)
+    assert done.stdout.split() == list(OURS)
 
 
 def test_an_unknown_engine_names_the_near_one_and_all():
@@ -95,10 +106,25 @@ def test_an_engine_of_another_package(tmp_path: Path, weights: Path, monkeypatch
     )
     install(tmp_path / "site", "strange_engine", code, entry="strange = strange_engine:open_it")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert engine_names() == (*BUILT_IN, "strange")
+    assert engine_names() == (*OURS, "strange")
+    assert not is_remote("strange")
     engine = open_engine(EngineSpec("strange", str(weights), {"threads": 2}))
     assert isinstance(engine, DeferredEngine)
     assert engine.model.name == f"{weights} weights.gguf {{'threads': 2}}"
+
+
+def test_a_remote_engine_of_another_package_needs_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    code = (
+        "from publius.engines.deferred import DeferredEngine\n"
+        "from publius.engines.protocol import ModelIdentity\n"
+        "def open_it(model, *, options):\n"
+        "    return DeferredEngine(ModelIdentity(f'{model} {dict(options)}', 'name:' + model), list)\n"
+    )
+    install(tmp_path / "site", "far_engine", code, entry="far = far_engine:open_it", group=REMOTE_GROUP)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert is_remote("far")
+    engine = open_engine(EngineSpec("far", "no/such-file", {"url": "here"}))
+    assert engine.model.name == "no/such-file {'url': 'here'}"
 
 
 def test_another_package_cannot_take_the_name_of_a_built_in_engine(

@@ -119,7 +119,7 @@ def _models(context: RunContext) -> tuple[ModelUse, ...]:
 def _stage(name: str, manifest: StageManifest | None) -> StageSummary:
     if manifest is None:
         return StageSummary(name, "not run")
-    return StageSummary(name, "done", manifest.seconds, manifest.rows, manifest.calls)
+    return StageSummary(name, "done", manifest.seconds, manifest.rows, manifest.calls, manifest.tokens)
 
 
 def _revision(run: Run, figures: Mapping[str, Any]) -> RevisionSummary:

@@ -43,7 +43,7 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class StageSummary:
-    """What a stage did. `n_calls` and `n_tokens` count model calls made in this run, not reused ones."""
+    """What a stage did. `n_calls` and `n_tokens` (read and written) count its model calls."""
 
     name: str
     state: StageState

@@ -114,16 +114,15 @@ class Journal:
         query = "SELECT count(*) FROM calls WHERE substr(step, 1, ?) = ?"
         return int(self._connection.execute(query, (len(step_prefix), step_prefix)).fetchone()[0])
 
-    def spent(self) -> tuple[Spent, ...]:
-        """Return what every model has read and written so far. (A choice writes one token.)"""
+    def spent(self, step_prefix: str = "") -> tuple[Spent, ...]:
+        """Return what every model read and wrote in steps that begin so. (A choice writes one token.)"""
         query = (
             "SELECT model, count(*), total(coalesce(result ->> 'prompt_tokens', result ->> 'n_tokens')), "
             "total(coalesce(result ->> 'completion_tokens', result ->> 'logprobs' IS NOT NULL)) "
-            "FROM calls GROUP BY model ORDER BY model"
+            "FROM calls WHERE substr(step, 1, ?) = ? GROUP BY model ORDER BY model"
         )
-        return tuple(
-            Spent(row[0], row[1], int(row[2]), int(row[3])) for row in self._connection.execute(query)
-        )
+        rows = self._connection.execute(query, (len(step_prefix), step_prefix))
+        return tuple(Spent(model, n, int(read), int(written)) for model, n, read, written in rows)
 
     def close(self) -> None:
         """Close the connection; the WAL is folded into the file."""

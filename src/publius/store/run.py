@@ -55,8 +55,8 @@ class FileProof:
 class StageManifest:
     """Proof that a stage is done: from what (`inputs`), with what result, into which files.
 
-    `recipe` is the hash of the recipe for which it was last found to be up to date. `calls` counts the
-    stage's model calls in the journal.
+    `recipe` is the hash of the recipe for which it was last found to be up to date. `calls` and `tokens`
+    (read and written) count the stage's model calls in the journal.
     """
 
     name: str
@@ -68,6 +68,7 @@ class StageManifest:
     finished_at: str
     figures: Any
     files: dict[str, FileProof]
+    tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -189,16 +190,18 @@ class Run:
             for file in sorted(folder.rglob("*"))
             if file.is_file() and file.name != MANIFEST and not _is_unfinished(file, folder)
         }
+        spent = self.journal.spent(f"{name}/")
         manifest = StageManifest(
             name=name,
             inputs=inputs,
             recipe=recipe,
             seconds=round(seconds, 3),
             rows=result.rows,
-            calls=self.journal.count(f"{name}/"),
+            calls=sum(item.n_calls for item in spent),
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
             figures=result.figures,
             files=files,
+            tokens=sum(item.n_read + item.n_written for item in spent),
         )
         _write_manifest(folder, manifest)
         return manifest
