@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from publius.constitution import load_constitution
+from publius.engines import is_remote
 from publius.engines.models import find_model
-from publius.pipeline.recipe import Recipe
+from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.runner import check_recipe
 from publius.sources import load_audit
 
@@ -32,7 +33,11 @@ _QUESTION_TOKENS = 60  # instructions and principle of a comparison
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """One stage: model calls, tokens read and written by models, tokens trained on, seconds (rough)."""
+    """One stage: model calls, tokens read and written by models, tokens trained on, seconds (rough).
+
+    `seconds` are those of this machine; models behind a server count none. `cost` is in US dollars, by
+    the prices of the recipe's roles.
+    """
 
     name: str
     calls: int
@@ -40,6 +45,7 @@ class StagePlan:
     written_tokens: int
     trained_tokens: int
     seconds: float
+    cost: float = 0.0
 
 
 def plan_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[StagePlan, ...]:
@@ -61,11 +67,24 @@ def plan_text(plans: Sequence[StagePlan]) -> str:
     ]
     total = _minutes(sum(plan.seconds for plan in plans))
     note = "tokens are upper bounds; times are rough, for two CPU cores; what is done already costs nothing"
-    return "\n".join([head, *rows, f"{'all':<10}{total:>50}", note])
+    cost = sum(plan.cost for plan in plans)
+    costs = [f"at most ${cost:,.2f} by the recipe's prices"] if cost else []
+    return "\n".join([head, *rows, f"{'all':<10}{total:>50}", *costs, note])
 
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _asked(
+    recipe: Recipe, role: str, *, read: float, written: float, write_rate: float
+) -> tuple[float, float]:
+    """Return the seconds on this machine and the dollars of a role's tokens."""
+    own: ModelRole = getattr(recipe.models, role)
+    cost = (read * own.price.input + written * own.price.output) / 1e6
+    if is_remote(own.engine):
+        return 0.0, cost
+    return (read / _READ_RATE + written / write_rate) * _parameters(recipe, role), cost
 
 
 def _parameters(recipe: Recipe, role: str) -> float:
@@ -84,11 +103,18 @@ def _revise(recipe: Recipe) -> StagePlan:
     read_critic = config.n_exemplars * _EXEMPLAR_TOKENS + n_critic * (
         _PROMPT_TOKENS + config.draft_tokens + _QUESTION_TOKENS
     )
-    policy, critic = _parameters(recipe, "policy"), _parameters(recipe, "critic")
-    seconds = (written_draft / _WRITE_RATE + n_drafts * _PROMPT_TOKENS / _READ_RATE) * policy
-    seconds += (written_critic / _WRITE_RATE + read_critic / _READ_RATE) * critic
-    read = n_drafts * _PROMPT_TOKENS + read_critic
-    return StagePlan("revise", n_drafts + n_critic, read, written_draft + written_critic, 0, seconds)
+    read_draft = n_drafts * _PROMPT_TOKENS
+    draft = _asked(recipe, "policy", read=read_draft, written=written_draft, write_rate=_WRITE_RATE)
+    critic = _asked(recipe, "critic", read=read_critic, written=written_critic, write_rate=_WRITE_RATE)
+    return StagePlan(
+        "revise",
+        n_drafts + n_critic,
+        read_draft + read_critic,
+        written_draft + written_critic,
+        0,
+        seconds=draft[0] + critic[0],
+        cost=draft[1] + critic[1],
+    )
 
 
 def _sft(recipe: Recipe) -> StagePlan:
@@ -115,9 +141,13 @@ def _label(recipe: Recipe) -> StagePlan:
     written = 2 * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS)
-    seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
-    seconds += read / _READ_RATE * _parameters(recipe, "feedback")
-    return StagePlan("label", 2 * n_prompts + n_votes + n_audit, read, written, 0, seconds)
+    n_read = 2 * n_prompts * _PROMPT_TOKENS
+    rate = _WRITE_RATE if recipe.rl_start == "start" else _WRITE_RATE_TRAINED
+    sample = _asked(recipe, "policy", read=n_read, written=written, write_rate=rate)
+    votes = _asked(recipe, "feedback", read=read, written=n_votes + n_audit, write_rate=_WRITE_RATE)
+    n_calls = 2 * n_prompts + n_votes + n_audit
+    seconds, cost = sample[0] + votes[0], sample[1] + votes[1]
+    return StagePlan("label", n_calls, n_read + read, written, 0, seconds=seconds, cost=cost)
 
 
 def _pm(recipe: Recipe) -> StagePlan:
@@ -144,8 +174,9 @@ def _evaluate(recipe: Recipe) -> StagePlan:
     written = n_policies * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
-    seconds += read / _READ_RATE * _parameters(recipe, "judge")
-    return StagePlan("evaluate", n_policies * n_prompts + n_votes, read, written, 0, seconds)
+    votes = _asked(recipe, "judge", read=read, written=n_votes, write_rate=_WRITE_RATE)
+    n_calls = n_policies * n_prompts + n_votes
+    return StagePlan("evaluate", n_calls, read, written, 0, seconds=seconds + votes[0], cost=votes[1])
 
 
 def _report(recipe: Recipe) -> StagePlan:

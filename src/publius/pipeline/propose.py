@@ -126,7 +126,7 @@ def plan_proposal(order: Order) -> ProposalPlan:
         n_seeds=n_seeds,
         least_requests=-(-config.n // config.items_of_a_request),
         most_requests=config.most_requests,
-        judge_calls=2 * config.most_requests if is_traits else 0,
+        judge_calls=(2 + config.n_principles) * config.most_requests if is_traits else 0,
         read_tokens=round(config.most_requests * (_ASK_TOKENS + shown * mean_words * _TOKENS_PER_WORD)),
         written_tokens=config.most_requests * n_written,
     )
