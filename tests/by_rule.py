@@ -22,7 +22,7 @@ def finish(flow: Flow[Any], answer: Callable[[Any], Answer]) -> Any:
     said: Any = None
     while True:
         try:
-            request = flow.send(said)
+            asked = flow.send(said)
         except StopIteration as stop:
             return stop.value
-        said = answer(request)
+        said = tuple(map(answer, asked)) if isinstance(asked, tuple) else answer(asked)

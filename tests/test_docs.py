@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from publius.pipeline.recipe import load_recipe
 from publius.pipeline.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +36,14 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_recipe_parts_of_a_page_are_recipes(page: Path, tmp_path: Path) -> None:
+    for i, part in enumerate(re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)):
+        path = tmp_path / f"part{i}.toml"
+        path.write_text(part)
+        assert load_recipe(str(path), environment={}).stages
 
 
 def test_the_paper_index_points_at_files() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,13 +160,54 @@ def test_a_failure_that_would_fail_again_is_kept_and_given_to_the_flow(journal: 
     assert engine.asked == ["r"]
 
 
-def test_a_server_that_is_gone_is_not_asked_for_ever(journal: Journal) -> None:
-    engine = Slow()
-    requests = [request(f"r{i}", "bad engine") for i in range(5000)]
-    with pytest.raises(EngineError, match="failed in 's'"):
-        JournaledEngine(engine, journal, step="s").generate(requests)
-    assert len(engine.asked) < 100
-    assert engine.cancelled > 0
+def test_what_does_not_depend_on_each_other_is_asked_at_once(journal: Journal) -> None:
+    def flow(name: str) -> Flow[tuple[str, ...]]:
+        answers = yield tuple(request(f"{name}/{i % 3}", str(i % 3)) for i in range(4))
+        return tuple(answer.text for answer in answers)
+
+    engine = Slow(look_ahead=8)
+    asker = JournaledEngine(engine, journal, step="s")
+    assert list(asker.run(flow(name) for name in "ab")) == [("<0>", "<1>", "<2>", "<0>")] * 2
+    assert engine.most_in_flight == 6  # the fourth is the first again
+    assert len(engine.asked) == 6
+    assert list(asker.run([flow("a")])) == [("<0>", "<1>", "<2>", "<0>")]
+    assert len(engine.asked) == 6
+
+
+def test_nothing_is_handed_out_after_a_failure_since_it_would_stand_at_the_wrong_place(
+    journal: Journal,
+) -> None:
+    def flow(i: int) -> Flow[int]:
+        yield request(f"r{i}", "bad engine" if i == 3 else "")
+        return i
+
+    got: list[int] = []
+    with pytest.raises(EngineError, match="1 of 10 requests failed"):
+        got += JournaledEngine(Slow(), journal, step="s").run(flow(i) for i in range(10))
+    for i in JournaledEngine(Slow(), journal, step="s").run(flow(i) for i in range(3)):
+        assert i in range(3)
+    assert journal.count() == 9
+
+
+def test_half_a_surrogate_pair_is_kept_as_a_question_mark_now_and_later(journal: Journal) -> None:
+    class Odd(Slow):
+        def wait(self) -> Sequence[Answer]:
+            return tuple(replace(item, text="odd \ud800") for item in super().wait())  # type: ignore[type-var]
+
+    for engine in (Odd(), Slow()):
+        assert JournaledEngine(engine, journal, step="s").generate([request("a")])["a"].text == "odd ?"  # type: ignore[union-attr]
+
+
+def test_a_failing_cancel_does_not_hide_the_reason(journal: Journal) -> None:
+    class Broken(Slow):
+        def wait(self) -> Sequence[Answer]:
+            raise KeyboardInterrupt
+
+        def cancel(self) -> None:
+            raise EngineError("cannot cancel")
+
+    with pytest.raises(KeyboardInterrupt):
+        JournaledEngine(Broken(), journal, step="s").generate([request("a")])
 
 
 def test_an_abandoned_pass_cancels_what_is_in_flight(journal: Journal) -> None:

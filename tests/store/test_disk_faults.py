@@ -19,17 +19,16 @@ _HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def cases(quick_folder: Path) -> list[dict[str, Any]]:
     """What happened in every case."""
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs Linux and a C compiler")
-    folder = tmp_path_factory.mktemp("disk")
-    library = folder / "failing_disk.so"
+    library = quick_folder / "failing_disk.so"
     command = [compiler, "-shared", "-fPIC", "-o", str(library), str(_HERE / "failing_disk.c"), "-ldl"]
     subprocess.run(command, check=True)
     done = subprocess.run(
-        [sys.executable, str(_HERE / "failing_disk.py"), str(folder)],
+        [sys.executable, str(_HERE / "failing_disk.py"), str(quick_folder)],
         env=os.environ | {"LD_PRELOAD": str(library)},
         capture_output=True,
         text=True,

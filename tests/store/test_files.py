@@ -1,6 +1,8 @@
 """Files are whole or absent; damage is named, never read as something else."""
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,28 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
         read_records(tmp_path / "no.jsonl", Message)
     with pytest.raises(StoreError, match="run the stage"):
         read_json(tmp_path / "no.json")
+
+
+def test_an_error_that_is_not_the_disks_is_not_blamed_on_it(tmp_path: Path) -> None:
+    def records() -> Iterator[int]:
+        yield 1
+        raise FileNotFoundError(errno.ENOENT, "no model there")
+
+    with pytest.raises(FileNotFoundError, match="no model there"):
+        write_records(tmp_path / "rows.jsonl", records())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_feeds_a_file_is_closed_when_the_file_fails(tmp_path: Path) -> None:
+    closed: list[bool] = []
+
+    def records() -> Iterator[object]:
+        try:
+            yield 1
+            yield float("nan")  # cannot be written
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ValueError, match="nan"):
+        write_records(tmp_path / "rows.jsonl", records())
+    assert closed == [True]

@@ -32,7 +32,9 @@ _MODEL = "qwen2.5-coder-1.5b-instruct"
 Verb = Callable[..., Any]
 
 
-@click.group()
+@click.group(
+    epilog="Examples:\n\n  publius propose prompts --kind red-team --n 200\n\n  publius propose traits"
+)
 def propose() -> None:
     """Let a model write more prompts or traits after few-shot seeds; nothing like a seed is kept."""
 

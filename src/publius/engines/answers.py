@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 
 from publius.engines.flow import Flow, RunFlows
-from publius.engines.protocol import Completion, Failure, GenerateRequest, Sampling
+from publius.engines.protocol import Failure, GenerateRequest, Sampling
 from publius.records import Prompt, derive_seed
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)")
@@ -28,16 +28,16 @@ def sample_answers(
 def _answers(
     prompt: Prompt, sampling: Sampling, *, seed: int, n_samples: int
 ) -> Flow[tuple[str | Failure, ...]]:
-    texts: list[str | Failure] = []
-    for index in range(n_samples):
-        id = f"{prompt.id}/{index}"
-        answer = yield GenerateRequest(id, prompt.messages, replace(sampling, seed=derive_seed(seed, id)))
-        if isinstance(answer, Completion):
-            texts.append(whole_sentences(answer.text, finished=answer.finish == "stop"))
-        else:
-            assert isinstance(answer, Failure)
-            texts.append(answer)
-    return tuple(texts)
+    ids = [f"{prompt.id}/{index}" for index in range(n_samples)]
+    answers = yield tuple(
+        GenerateRequest(id, prompt.messages, replace(sampling, seed=derive_seed(seed, id))) for id in ids
+    )
+    return tuple(
+        answer
+        if isinstance(answer, Failure)
+        else whole_sentences(answer.text, finished=answer.finish == "stop")
+        for answer in answers
+    )
 
 
 def whole_sentences(text: str, *, finished: bool) -> str:

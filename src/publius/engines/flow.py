@@ -1,20 +1,20 @@
 """Work that asks a model step by step, and the loop that keeps an engine full with it.
 
-A flow is a generator: it yields a request, is sent the answer, and returns its result. So a chain of
-draft, critique and revision reads like a recipe, while thousands of them run side by side, each at its
-own pace.
+A flow is a generator: it yields a request and is sent the answer, or yields a tuple of requests that do not
+wait for each other and is sent the tuple of their answers; then it returns its result. So a chain of draft,
+critique and revision reads like a recipe, while thousands of them run side by side, each at its own pace.
 
 Paper: none.
 """
 
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from publius.engines.protocol import Answer, Engine, Request
 
 R = TypeVar("R")
-Flow: TypeAlias = Generator[Request, Answer, R]
+Flow: TypeAlias = Generator[Request | tuple[Request, ...], Any, R]  # sent an Answer, or a tuple of them
 
 
 class RunFlows(Protocol):

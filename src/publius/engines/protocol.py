@@ -78,11 +78,16 @@ class ChooseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Natural-log probability of each option under the whole vocabulary, before temperature."""
+    """Natural-log probability of each option under the whole vocabulary, before temperature.
+
+    An engine that has no log-probabilities counts votes and says in how many calls.
+    """
 
     request_id: str
     logprobs: tuple[float, ...]
     prompt_tokens: int
+    completion_tokens: int = 1
+    n_calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Literal
 from publius.constitution import Constitution, Principle, draw_principle
 from publius.engines.flow import Flow
 from publius.engines.protocol import Failure
-from publius.judge import JudgeQuestion, Method, judge_comparison, soft_label
+from publius.judge import JudgeQuestion, Method, judge_questions, soft_label
 from publius.records import (
     Comparison,
     Preference,
@@ -51,10 +51,9 @@ def label_comparison(
 ) -> Flow[Preference]:
     """Return the task's preference with its votes; `prob_a` is None where no vote can be read."""
     asked = _principles(task, principles, seed)
-    votes: list[Vote | Unparsed] = []
-    for principle in asked:
-        question = JudgeQuestion(task.comparison, principle.id, principle.comparison)
-        votes += yield from judge_comparison(question, method=method, seed=seed)
+    questions = [JudgeQuestion(task.comparison, item.id, item.comparison) for item in asked]
+    cast = yield from judge_questions(questions, method=method, seed=seed)
+    votes = [vote for own in cast for vote in own]
     return Preference(
         comparison=task.comparison,
         prob_a=_mean_over_principles(votes, [principle.id for principle in asked]),

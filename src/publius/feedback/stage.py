@@ -88,9 +88,8 @@ def run_label(
         label(LabelTask(item, deciding[item.prompt_id]))
         for item in iter_records(store.path / COMPARISONS, Comparison)
     )
-    n_asks = 1 if config.method == "one-order" else 2
-    n_asks *= len(constitutions[0].principles) if config.principles == "mean" else 1
-    asked = store.ask(feedback, "label").run(flows, expected=n_comparisons * n_asks)
+    n_asks = n_comparisons * (1 if config.method == "one-order" else 2)
+    asked = store.ask(feedback, "label").run(flows, expected=n_asks)
     constructed = _construct(store, config, prompts, chains, harmlessness=constitutions[0])
     n_preferences = write_records(store.path / PREFERENCES, chain(asked, constructed))
 

@@ -40,29 +40,41 @@ def judge_comparisons(
     method: Method = "both-orders",
     seed: int = 0,
 ) -> tuple[tuple[Vote | Unparsed, ...], ...]:
-    """Return the votes on every question, in the order of `questions`; see `judge_comparison`."""
-    flows = (judge_comparison(question, method=method, seed=seed) for question in questions)
-    return tuple(run(flows, expected=len(questions) * (1 if method == "one-order" else 2)))
+    """Return the votes on every question, in the order of `questions`; see `judge_questions`."""
+    flows = (judge_questions([question], method=method, seed=seed) for question in questions)
+    expected = len(questions) * (1 if method == "one-order" else 2)
+    return tuple(votes for (votes,) in run(flows, expected=expected))
 
 
-def judge_comparison(
-    question: JudgeQuestion, *, method: Method = "both-orders", seed: int = 0
-) -> Flow[tuple[Vote | Unparsed, ...]]:
-    """Return the votes on one question.
+def judge_questions(
+    questions: Sequence[JudgeQuestion], *, method: Method = "both-orders", seed: int = 0
+) -> Flow[tuple[tuple[Vote | Unparsed, ...], ...]]:
+    """Return the votes on each question; all are asked at once.
 
-    With "both-orders" there are two, A first and B first; with "one-order" the order is drawn from the
-    seed and the comparison's id; "pointwise" gives one vote, whose order is None.
+    With "both-orders" a question gets two votes, A first and B first; with "one-order" the order is drawn
+    from the seed and the comparison's id; "pointwise" gives one vote, whose order is None.
     """
     if method == "pointwise":
-        item = question.comparison
-        a = yield _point_request(question, item.answer_a)
-        b = yield _point_request(question, item.answer_b)
-        return (_read_points(question, _readable(a), _readable(b)),)
-    votes: list[Vote | Unparsed] = []
-    for a_first in _orders(question, method, seed):
-        answer = yield _pair_request(question, a_first)
-        votes.append(_read_pair(question, _readable(answer), a_first=a_first))
-    return tuple(votes)
+        pairs = [
+            tuple(_point_request(question, text) for text in _answers(question)) for question in questions
+        ]
+        said = iter((yield tuple(request for pair in pairs for request in pair)))
+        return tuple(
+            (_read_points(question, _readable(next(said)), _readable(next(said))),) for question in questions
+        )
+    asked = [(question, a_first) for question in questions for a_first in _orders(question, method, seed)]
+    said = iter((yield tuple(_pair_request(question, a_first) for question, a_first in asked)))
+    return tuple(
+        tuple(
+            _read_pair(question, _readable(next(said)), a_first=a_first)
+            for a_first in _orders(question, method, seed)
+        )
+        for question in questions
+    )
+
+
+def _answers(question: JudgeQuestion) -> tuple[str, str]:
+    return question.comparison.answer_a, question.comparison.answer_b
 
 
 def both_orders(votes: Sequence[Vote | Unparsed]) -> tuple[float, float] | None:

@@ -20,19 +20,20 @@ from publius.engines import EngineSpec, is_remote, open_engine
 from publius.engines.deferred import DeferredEngine
 from publius.engines.fetch import fetch_model
 from publius.engines.protocol import Engine, ModelIdentity
-from publius.errors import DataError, EngineError
+from publius.errors import DataError
 from publius.pipeline.recipe import ModelRole, Recipe
-from publius.records import Preference, Prompt, Purpose, canonical_json, draw_prompts, split_of
+from publius.records import (
+    Preference,
+    Prompt,
+    Purpose,
+    canonical_json,
+    draw_prompts,
+    records_hash,
+    split_of,
+)
 from publius.sources.comparisons import load_audit
 from publius.sources.prompts import load_prompts
 from publius.training.weights import weights_hash
-
-# what a stage asks of the models that may be behind a server
-_ASKED = {
-    "revise": (("policy", "generate"), ("critic", "generate")),
-    "label": (("feedback", "choose"),),
-    "evaluate": (("judge", "choose"),),
-}
 
 
 @dataclass
@@ -83,6 +84,11 @@ class RunContext:
         return prompts
 
     @cached_property
+    def prompts_hash(self) -> str:
+        """The content hash of all prompts."""
+        return records_hash(self.prompts)
+
+    @cached_property
     def audit_set(self) -> tuple[Preference, ...]:
         """The human-labelled comparisons that the feedback model is audited on."""
         return load_audit(self.recipe.audit)
@@ -92,6 +98,11 @@ class RunContext:
         """Human comparisons that the PM learns from beside the AI's; held-out prompts are left out."""
         loaded = (item for spec in self.recipe.human_preferences for item in load_audit(spec))
         return tuple(item for item in loaded if split_of(item.comparison.messages[-1].content) == "train")
+
+    @cached_property
+    def human_preferences_hash(self) -> str:
+        """The content hash of the human comparisons."""
+        return records_hash(self.human_preferences)
 
     def draw(self, *, n_red_team: int, n_helpful: int, held_out: bool) -> tuple[Prompt, ...]:
         """Return prompts of a split: red-team first, then helpful, drawn with the run's seed."""
@@ -139,27 +150,9 @@ class RunContext:
         roles: list[ModelRole] = [getattr(self.recipe.models, name) for name in keep]
         kept = {self._engine_key(role) for role in roles}
         for key in [key for key in self._engines if key not in kept]:
-            self._engines.pop(key).close()
+            if not keep or isinstance(self._engines[key], DeferredEngine):  # a server takes no memory here
+                self._engines.pop(key).close()
         _return_memory()
-
-    def check_servers(self, stages: Sequence[str]) -> None:
-        """Refuse servers that cannot be reached or cannot do what the stages ask of their role.
-
-        Raises:
-            EngineError: The server says no, or gives no log-probabilities where labels need them.
-        """
-        for stage in stages:
-            for role_name, kind in _ASKED.get(stage, ()):
-                role: ModelRole = getattr(self.recipe.models, role_name)
-                if is_remote(role.engine) and not getattr(self.engine(role).capabilities, kind):
-                    raise EngineError(
-                        f"the {role_name} model cannot {kind} there, and the stage {stage!r} needs it",
-                        where=f"models.{role_name} ({role.model})",
-                        todo=f"set models.{role_name}.options.votes = 8 to count repeated answers, "
-                        "or use a server that gives log-probabilities"
-                        if kind == "choose"
-                        else "use another engine",
-                    )
 
     def _engine_key(self, role: ModelRole) -> tuple[str, str]:
         options = canonical_json(role.options) if role.options else ""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from publius.constitution import load_constitution
 from publius.engines import is_remote
 from publius.engines.models import find_model
+from publius.pipeline.check import check_recipe
 from publius.pipeline.recipe import ModelRole, Recipe
-from publius.pipeline.runner import check_recipe
 from publius.sources import load_audit
 
 # parameters × tokens a second, measured on two shared cores of an AMD EPYC with AVX-512: the 1.5B reads 160
@@ -68,7 +68,7 @@ def plan_text(plans: Sequence[StagePlan]) -> str:
     total = _minutes(sum(plan.seconds for plan in plans))
     note = "tokens are upper bounds; times are rough, for two CPU cores; what is done already costs nothing"
     cost = sum(plan.cost for plan in plans)
-    costs = [f"at most ${cost:,.2f} by the recipe's prices"] if cost else []
+    costs = [f"about ${cost:,.2f} by the recipe's prices, retries left out"] if cost else []
     return "\n".join([head, *rows, f"{'all':<10}{total:>50}", *costs, note])
 
 
@@ -81,6 +81,9 @@ def _asked(
 ) -> tuple[float, float]:
     """Return the seconds on this machine and the dollars of a role's tokens."""
     own: ModelRole = getattr(recipe.models, role)
+    if role in ("feedback", "judge") and is_remote(own.engine):
+        n_votes = max(1, int(own.options.get("votes", 0)))  # each is a call of its own there
+        read, written = read * n_votes, written * n_votes
     cost = (read * own.price.input + written * own.price.output) / 1e6
     if is_remote(own.engine):
         return 0.0, cost
@@ -100,8 +103,10 @@ def _revise(recipe: Recipe) -> StagePlan:
     written_draft = n_drafts * config.draft_tokens
     mean_length = (config.critique_tokens * (steps - 1) + config.revision_tokens) // steps
     written_critic = n_critic * mean_length
-    read_critic = config.n_exemplars * _EXEMPLAR_TOKENS + n_critic * (
-        _PROMPT_TOKENS + config.draft_tokens + _QUESTION_TOKENS
+    # a server bills the exemplars with every call, here their beginning is computed once
+    n_shown = n_critic if is_remote(recipe.models.critic.engine) else min(1, n_critic)
+    read_critic = n_shown * config.n_exemplars * _EXEMPLAR_TOKENS + n_critic * (
+        _PROMPT_TOKENS + config.draft_tokens + (config.critique_tokens * (steps - 1)) // 2 + _QUESTION_TOKENS
     )
     read_draft = n_drafts * _PROMPT_TOKENS
     draft = _asked(recipe, "policy", read=read_draft, written=written_draft, write_rate=_WRITE_RATE)
@@ -133,10 +138,11 @@ def _dpo(recipe: Recipe) -> StagePlan:
 def _label(recipe: Recipe) -> StagePlan:
     config = recipe.label
     n_prompts = config.n_red_team + config.n_helpful
-    n_principles = (
-        len(load_constitution(recipe.constitution).principles) if config.principles == "mean" else 1
-    )
-    n_votes = n_prompts * _N_ASKS[config.method] * n_principles
+    n_labelled = config.n_red_team + config.n_helpful
+    if config.principles == "mean":
+        n_labelled = config.n_red_team * len(load_constitution(recipe.constitution).principles)
+        n_labelled += config.n_helpful * len(load_constitution(recipe.helpfulness).principles)
+    n_votes = n_labelled * _N_ASKS[config.method]
     n_audit = _N_ASKS[config.method] * (config.n_audit or len(load_audit(recipe.audit)))
     written = 2 * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)

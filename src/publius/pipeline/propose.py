@@ -215,7 +215,8 @@ def _check(order: Order) -> _Sources:
 
 
 def _load(specs: Sequence[str], kind: Any) -> tuple[Prompt, ...]:
-    return tuple(prompt for spec in specs for prompt in load_prompts(spec, purpose=kind).prompts)
+    loaded = (prompt for spec in specs for prompt in load_prompts(spec, purpose=kind).prompts)
+    return tuple({prompt.messages: prompt for prompt in loaded}.values())
 
 
 def _recipe(order: Order) -> Recipe:

@@ -25,6 +25,7 @@ from publius.records import decode, encode
 from publius.revise.config import ReviseConfig
 from publius.store import Price
 
+TRAINING = ("sft", "dpo", "pm", "rl", "evaluate")  # the stages that need the policy's weights
 _MOST_BYTES = 2**20
 _ENVIRONMENT = "PUBLIUS_SET_"
 
@@ -139,16 +140,16 @@ def limit_recipe(recipe: Recipe, n: int) -> Recipe:
 
 
 def set_engine(recipe: Recipe, engine: str) -> Recipe:
-    """Return the recipe with every model that is asked (not trained) on another engine.
+    """Return the recipe with the models that are asked on another engine; a policy that is trained stays.
 
     Options stay: moving from one server to a cluster and back keeps the address and the keys of calls.
     """
+    roles = ["critic", "feedback", "judge"]
+    if not set(TRAINING) & set(recipe.stages):
+        roles.append("policy")
     models = recipe.models
-    roles = {
-        name: replace(getattr(models, name), engine=engine)
-        for name in ("policy", "critic", "feedback", "judge")
-    }
-    return replace(recipe, models=replace(models, **roles))
+    moved = {name: replace(getattr(models, name), engine=engine) for name in roles}
+    return replace(recipe, models=replace(models, **moved))
 
 
 def _limited(config: Any, n: int) -> Any:

@@ -15,7 +15,7 @@ and writes its own. The rooms are strangers: this file hands them records and ca
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from publius.evaluate.stage import run_evaluate
 from publius.feedback.stage import PREFERENCES, run_label
@@ -31,18 +31,25 @@ from publius.store import Run, StageResult, StageStore, iter_records, read_recor
 POLICIES = ("sft", "dpo", "rl")
 
 
+class Ask(NamedTuple):
+    """A role of the recipe's models, and what is asked of it."""
+
+    role: Literal["policy", "critic", "feedback", "judge"]
+    kind: Literal["generate", "choose"]
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage: its name, what it needs, what decides it, how it runs.
 
-    `asks` are the roles whose engines it uses (the others are closed while it runs). `needs` are stages
-    whose files it reads (of those that the recipe has); `inputs` is everything else that decides the
-    result: a change there makes the stage run again.
+    `asks` are the roles whose models it asks, and for what (the others are closed while it runs). `needs`
+    are stages whose files it reads (of those that the recipe has); `inputs` is everything else that
+    decides the result: a change there makes the stage run again.
     """
 
     name: str
     summary: str
-    asks: tuple[str, ...]
+    asks: Callable[[Recipe], tuple[Ask, ...]]
     needs: Callable[[Recipe], tuple[str, ...]]
     inputs: Callable[[RunContext], Any]
     run: Callable[[RunContext, Run, StageStore], StageResult]
@@ -124,7 +131,9 @@ def evaluate(context: RunContext, run: Run, store: StageStore) -> StageResult:
     """Compare the start and every trained policy on held-out prompts."""
     config = context.recipe.evaluate
     # the same engine as the trained ones, or its rounding would look like an effect of training
-    start = replace(context.recipe.models.policy, engine=context.recipe.models.trained_engine)
+    start, trained_engine = context.recipe.models.policy, context.recipe.models.trained_engine
+    if start.engine != trained_engine:
+        start = replace(start, engine=trained_engine, options={})
     policies = {"start": context.engine(start)}
     for name in _own(context.recipe, POLICIES):
         policies[name] = context.trained(name, run.stage_path(name) / MODEL)
@@ -160,7 +169,7 @@ def _prompt_inputs(context: RunContext, config: Any) -> Any:
     return {
         "config": config,
         "seed": context.recipe.seed,
-        "prompts": context.prompts,
+        "prompts": context.prompts_hash,
     }
 
 
@@ -173,7 +182,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "revise",
         "draft, critique and revision under principles",
-        asks=("policy", "critic"),
+        asks=lambda recipe: (Ask("policy", "generate"), Ask("critic", "generate")),
         needs=lambda recipe: (),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.revise),
@@ -185,7 +194,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "sft",
         "supervised finetuning on revisions and helpful samples",
-        asks=(),
+        asks=lambda recipe: (),
         needs=lambda recipe: ("revise",),
         inputs=lambda c: [c.recipe.sft, c.recipe.seed, _model_inputs(c, "policy")],
         run=sft,
@@ -193,7 +202,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "dpo",
         "direct preference optimisation: the revision over the draft",
-        asks=(),
+        asks=lambda recipe: (),
         needs=lambda recipe: ("revise", "sft"),
         inputs=lambda c: [c.recipe.dpo, c.recipe.seed],
         run=dpo,
@@ -201,7 +210,10 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "label",
         "two answers a prompt, labelled by an audited AI",
-        asks=("feedback",),
+        asks=lambda recipe: (
+            *(() if _start(recipe) else (Ask("policy", "generate"),)),
+            Ask("feedback", "choose"),
+        ),
         needs=lambda recipe: (*(("revise",) if recipe.label.construction else ()), *_start(recipe)),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.label),
@@ -215,12 +227,12 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "pm",
         "preference model from soft labels",
-        asks=(),
+        asks=lambda recipe: (),
         needs=lambda recipe: ("label",),
         inputs=lambda c: [
             c.recipe.pm,
             c.recipe.seed,
-            c.human_preferences,
+            c.human_preferences_hash,
             _model_inputs(c, "policy"),
         ],
         run=pm,
@@ -228,7 +240,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "rl",
         "reinforcement learning against the preference model",
-        asks=(),
+        asks=lambda recipe: (),
         needs=lambda recipe: (*_start(recipe), "pm"),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.rl),
@@ -239,19 +251,19 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "evaluate",
         "held-out prompts: Elo on both axes, text monitors",
-        asks=("judge",),
+        asks=lambda recipe: (Ask("judge", "choose"),),
         needs=lambda recipe: _own(recipe, (*POLICIES, "pm")),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.evaluate),
             c.recipe.models.trained_engine,
-            _model_inputs(c, "policy", "judge"),
+            _model_inputs(c, "policy", "judge", *(("feedback",) if "label" in c.recipe.stages else ())),
         ],
         run=evaluate,
     ),
     Stage(
         "report",
         "one self-contained HTML page",
-        asks=(),
+        asks=lambda recipe: (),
         needs=lambda recipe: tuple(name for name in recipe.stages if name != "report"),
         inputs=lambda c: c.recipe,
         run=report,

@@ -8,7 +8,7 @@ Paper: the words are those of Bai et al. 2022 (arXiv:2212.08073) and 2310.13798.
 """
 
 from publius.records.answer import Answer
-from publius.records.codec import canonical_json, content_hash, decode, encode
+from publius.records.codec import canonical_json, content_hash, decode, encode, records_hash
 from publius.records.comparison import (
     ORIGINS,
     Comparison,
@@ -46,6 +46,7 @@ __all__ = [
     "derive_seed",
     "draw_prompts",
     "encode",
+    "records_hash",
     "split_of",
     "user",
 ]

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from publius.constitution import Constitution, Principle, draw_principle
 from publius.engines.flow import Flow
-from publius.engines.protocol import Completion, Failure, GenerateRequest, Sampling
+from publius.engines.protocol import Failure, GenerateRequest, Sampling
 from publius.records import Conversation, Critique, Prompt, Revision, RevisionChain, derive_seed
 from publius.revise.prompts import (
     Exemplar,
@@ -109,7 +109,6 @@ def _ask_clean(id: str, messages: Conversation, sampling: Sampling, critic: Crit
         answer = yield GenerateRequest(f"{id}/{attempt}", messages, replace(sampling, seed=seed))
         if isinstance(answer, Failure):
             return _Text("", n_leaks, f"{answer.owner}: {answer.reason}")
-        assert isinstance(answer, Completion)
         clean = clean_text(answer.text, finished=answer.finish == "stop")
         n_leaks += clean.leaked
         if clean.text:

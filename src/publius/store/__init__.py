@@ -16,7 +16,7 @@ everything that made it.
 Paper: none.
 """
 
-from publius.store.budget import Budget, Price
+from publius.store.budget import Budget, Price, model_label
 from publius.store.calls import JournaledEngine, call_key
 from publius.store.export import export_demonstrations, export_preferences
 from publius.store.files import (
@@ -54,6 +54,7 @@ __all__ = [
     "file_hash",
     "is_in_use",
     "iter_records",
+    "model_label",
     "open_run",
     "read_json",
     "read_manifest",

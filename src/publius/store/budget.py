@@ -1,7 +1,8 @@
 """What a run may spend: calls, tokens, money. Reached, it stops; raised, the same command goes on.
 
 A budget holds for a run from its first call on, over all its commands: what the journal holds is counted.
-Calls never exceed it; tokens and money by no more than what is in flight when it is reached.
+It is exceeded by no more than what is in flight when it is reached, and calls that are one request each never
+exceed it. Not counted are the tokens of failures and of the one question that asks a server what it can do.
 
 Paper: none.
 """
@@ -23,7 +24,7 @@ class Price:
 
 @dataclass(slots=True)
 class Budget:
-    """What may be spent and what has been; a limit of None is no limit. `prices` are by model revision."""
+    """What may be spent and what has been; a limit of None is no limit. `prices` are by `model_label`."""
 
     max_calls: int | None = None
     max_tokens: int | None = None
@@ -55,11 +56,12 @@ class Budget:
     def spend(self, answer: Answer, model: ModelIdentity) -> None:
         """Count an answer."""
         n_read, n_written = used_tokens(answer)
-        self.add(model.revision, n_calls=1, n_read=n_read, n_written=n_written)
+        n_calls = answer.n_calls if isinstance(answer, Choice) else 1
+        self.add(model_label(model), n_calls=n_calls, n_read=n_read, n_written=n_written)
 
-    def add(self, revision: str, *, n_calls: int, n_read: int, n_written: int) -> None:
-        """Count calls of the model with this revision, and the tokens they read and wrote."""
-        price = self.prices.get(revision, Price())
+    def add(self, model: str, *, n_calls: int, n_read: int, n_written: int) -> None:
+        """Count calls of the model with this label, and the tokens they read and wrote."""
+        price = self.prices.get(model, Price())
         self.calls += n_calls
         self.tokens += n_read + n_written
         self.cost += (n_read * price.input + n_written * price.output) / 1e6
@@ -74,8 +76,17 @@ class Budget:
         )
 
 
+def model_label(model: ModelIdentity) -> str:
+    """Return how the journal names a model: its engine and its revision.
+
+    >>> model_label(ModelIdentity("qwen", "name:qwen", "openai"))
+    'openai name:qwen'
+    """
+    return f"{model.engine} {model.revision}".lstrip()
+
+
 def used_tokens(answer: Answer) -> tuple[int, int]:
-    """Return the tokens that an answer read and wrote; a failure counts none, a choice writes one.
+    """Return the tokens that an answer read and wrote; a failure counts none.
 
     >>> used_tokens(Choice("r", (-0.1, -2.3), prompt_tokens=40))
     (40, 1)
@@ -84,7 +95,7 @@ def used_tokens(answer: Answer) -> tuple[int, int]:
         case Completion():
             return answer.prompt_tokens, answer.completion_tokens
         case Choice():
-            return answer.prompt_tokens, 1
+            return answer.prompt_tokens, answer.completion_tokens
         case Score():
             return answer.n_tokens, 0
         case _:

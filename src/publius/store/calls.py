@@ -12,11 +12,13 @@ Paper: none.
 """
 
 import hashlib
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from publius.engines.flow import Flow
 from publius.engines.protocol import (
@@ -34,14 +36,13 @@ from publius.engines.protocol import (
 )
 from publius.errors import EngineError
 from publius.records import canonical_json, decode, encode
-from publius.store.budget import Budget
+from publius.store.budget import Budget, model_label
 from publius.store.journal import Journal, Row
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 R = TypeVar("R")
 
 _OPEN_FLOWS = 4096  # started and not yet handed out: one slow answer holds up no more than these
-_MOST_FAILURES_IN_A_ROW = 64  # a server that is gone is not asked a hundred thousand times
 _ANSWER = {GenerateRequest: Completion, ChooseRequest: Choice, ScoreRequest: Score}
 
 
@@ -80,7 +81,10 @@ class JournaledEngine:
             EngineError: Calls failed on the engine's side; they are asked again by the same command.
             BudgetReached: The run may not spend more; what was in flight is kept.
         """
-        return _Drive(self, flows, expected).results()
+        drive = _Drive(
+            self.engine, self._journal, step=self._step, budget=self._budget, on_progress=self._on_progress
+        )
+        return drive.results(flows, expected)
 
     def generate(self, requests: Sequence[GenerateRequest]) -> dict[str, Completion | Failure]:
         """Return a completion or failure for every request, by request id."""
@@ -107,13 +111,21 @@ def call_key(step: str, model: ModelIdentity, request: Request) -> str:
 
 
 @dataclass(slots=True)
-class _Open(Generic[R]):
-    """A flow that was started; `is_broken` if its call failed on the engine's side."""
+class _Open:
+    """A flow that was started, and what it asked last; `is_broken` if a call failed on the engine's side."""
 
-    flow: Flow[R]
-    result: R | None = None
+    flow: Flow[Any]
+    asked: tuple[str, ...] = ()
+    wants_tuple: bool = False
+    answers: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    result: Any = None
     is_done: bool = False
     is_broken: bool = False
+
+    def said(self) -> Any:
+        """What to send the flow, now that every answer is there."""
+        answers = tuple(self.answers[key] for key in self.asked)
+        return answers if self.wants_tuple else answers[0]
 
 
 @dataclass(slots=True)
@@ -123,161 +135,193 @@ class _Call:
     key: str
     request: Request
     request_json: str
-    waiting: list[_Open[Any]] = field(default_factory=list["_Open[Any]"])
+    waiting: list[_Open] = field(default_factory=list["_Open"])
 
 
-class _Drive(Generic[R]):
+class _Drive:
     """One pass over flows: the state of `JournaledEngine.run`."""
 
-    def __init__(self, asker: JournaledEngine, flows: Iterable[Flow[R]], expected: int) -> None:
-        self._engine = asker.engine
-        self._journal = asker._journal  # pyright: ignore[reportPrivateUsage] - its other half
-        self._step = asker._step  # pyright: ignore[reportPrivateUsage]
-        self._budget = asker._budget  # pyright: ignore[reportPrivateUsage]
-        self._on_progress = asker._on_progress  # pyright: ignore[reportPrivateUsage]
-        self._flows = iter(flows)
-        self._expected = expected
+    def __init__(
+        self, engine: Engine, journal: Journal, *, step: str, budget: Budget, on_progress: OnProgress
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._step = step
+        self._budget = budget
+        self._on_progress = on_progress
+        self._expected = 0
         self._n_answered = 0
+        self._n_failed = 0
+        self._first_failure = ""
         self._look_ahead = 0  # asked of the engine when it is first needed: it may have to load for it
-        self._open: deque[_Open[R]] = deque()
+        self._open: deque[_Open] = deque()
         self._unsent: deque[_Call] = deque()
         self._calls: dict[str, _Call] = {}  # by key: unsent and in flight
-        self._in_flight: dict[str, _Call] = {}  # by request id
-        self._failures: list[Failure] = []
-        self._n_in_a_row = 0
+        self._by_id: dict[str, _Call] = {}  # the same by request id
+        self._n_in_flight = 0
 
-    def results(self) -> Iterator[R]:
-        self._on_progress(0, self._expected)
+    def results(self, flows: Iterable[Flow[R]], expected: int) -> Iterator[R]:
+        source = iter(flows)
+        self._expected = expected
+        self._on_progress(0, expected)
         try:
             while True:
-                self._start_flows()
+                self._start(source)
                 while self._open and (self._open[0].is_done or self._open[0].is_broken):
                     first = self._open.popleft()
-                    if first.is_done:
-                        yield first.result  # type: ignore[misc] - done means that it has its result
+                    # after a failure nothing is handed out: results would stand at the wrong place
+                    if first.is_done and not self._n_failed:
+                        yield first.result
                 if self._calls:
                     self._send()
                     self._receive()
-                elif not self._open and not self._start_flows():
+                elif not self._open and not self._start(source):
                     break
         finally:
-            if self._in_flight:
-                self._engine.cancel()
             for left in self._open:
                 left.flow.close()
-        if self._failures:
+            if self._n_in_flight:
+                with suppress(EngineError):  # the reason for stopping is told already
+                    self._engine.cancel()
+        if self._n_failed:
             raise self._failed()
+        self._on_progress(self._n_answered, self._n_answered)
 
-    def _start_flows(self) -> int:
-        """Open flows while there is room, as long as the engine could be kept waiting."""
+    def _start(self, source: Iterator[Flow[Any]]) -> int:
+        """Start flows while there is room, as long as the engine could be kept waiting."""
         n_started = 0
         while len(self._unsent) < max(self._look_ahead, 1) and len(self._open) < _OPEN_FLOWS:
             n_room = min(_OPEN_FLOWS - len(self._open), max(256, self._look_ahead))
-            fresh = [_Open(flow) for flow in islice(self._flows, n_room)]
+            fresh = [_Open(flow) for flow in islice(source, n_room)]
             if not fresh:
                 break
             self._open += fresh
             n_started += len(fresh)
-            self._advance([(item, None) for item in fresh])
+            self._unsent += self._advance([(item, None) for item in fresh])
         return n_started
 
-    def _advance(self, ready: list[tuple[_Open[Any], Any]]) -> None:
-        """Send answers to flows; what they ask next is read from the journal or put in line.
-
-        A flow that is under way goes before one that has not begun, so fewer are open at a time.
-        """
-        has_begun = any(answer is not None for _, answer in ready)
+    def _advance(self, ready: list[tuple[_Open, Any]]) -> list[_Call]:
+        """Send answers to flows, read what they ask next from the journal, and return what it lacks."""
         fresh: list[_Call] = []
         while ready:
             asked: dict[str, _Call] = {}
-            for item, answer in ready:
+            for item, said in ready:
                 try:
-                    request = item.flow.send(answer)
+                    wanted = item.flow.send(said)
                 except StopIteration as stop:
                     item.result, item.is_done = stop.value, True
                     continue
-                request_json = canonical_json(encode(request))
-                key = _key(self._step, self._engine.model, request, request_json)
-                call = self._calls.get(key) or asked.setdefault(key, _Call(key, request, request_json))
-                call.waiting.append(item)
+                item.wants_tuple = isinstance(wanted, tuple)
+                requests = wanted if isinstance(wanted, tuple) else (wanted,)
+                calls = [self._call(request, asked) for request in requests]
+                item.asked, item.answers = tuple(call.key for call in calls), {}
+                for call in {call.key: call for call in calls}.values():
+                    call.waiting.append(item)
             known = self._journal.get(list(asked))
             ready = []
             for key, call in asked.items():
                 if key in known:
-                    answer = _read(_ANSWER[type(call.request)], known[key])
-                    ready += [(item, answer) for item in call.waiting]
                     self._n_answered += 1
+                    ready += _answered(call, _read(_ANSWER[type(call.request)], known[key]))
                 else:
-                    self._calls[key] = call
+                    self._note(call)
                     fresh.append(call)
             if known:
                 self._show()
-        if has_begun:
-            self._unsent.extendleft(reversed(fresh))
-        else:
-            self._unsent.extend(fresh)
+        return fresh
+
+    def _call(self, request: Request, asked: dict[str, _Call]) -> _Call:
+        """Return the call of a request: one that is on its way, or a new one noted in `asked`."""
+        request_json = canonical_json(encode(request))
+        key = _key(self._step, self._engine.model, request, request_json)
+        return self._calls.get(key) or asked.setdefault(key, _Call(key, request, request_json))
+
+    def _note(self, call: _Call) -> None:
+        if call.request.id in self._by_id:
+            raise EngineError(f"two requests of step {self._step!r} have the id {call.request.id!r}")
+        self._calls[call.key] = self._by_id[call.request.id] = call
 
     def _send(self) -> None:
         if not self._look_ahead:
             self._look_ahead = max(1, self._engine.capabilities.look_ahead)
-        room = min(len(self._unsent), self._look_ahead - len(self._in_flight))
-        room = self._budget.room(room, n_in_flight=len(self._in_flight))
-        fresh = [self._unsent.popleft() for _ in range(room)]
-        for call in fresh:
-            if call.request.id in self._in_flight:
-                raise EngineError(f"two requests of step {self._step!r} have the id {call.request.id!r}")
-            self._in_flight[call.request.id] = call
-        if fresh:
-            self._engine.submit([call.request for call in fresh])
-        elif not self._in_flight:
-            raise self._budget.reached()
+        room = min(len(self._unsent), self._look_ahead - self._n_in_flight)
+        room = self._budget.room(room, n_in_flight=self._n_in_flight)
+        if room > 0:
+            fresh = [self._unsent.popleft().request for _ in range(room)]
+            self._n_in_flight += room
+            self._engine.submit(fresh)
+        elif not self._n_in_flight:
+            raise self._failed() if self._n_failed else self._budget.reached()
 
     def _receive(self) -> None:
         answers = self._engine.wait()
         if not answers:
             raise EngineError(
-                f"the engine gave no answer to {len(self._in_flight)} requests of step {self._step!r}",
+                f"the engine gave no answer to {self._n_in_flight} requests of step {self._step!r}",
                 todo="run the same command again",
             )
         rows: list[Row] = []
-        ready: list[tuple[_Open[Any], Any]] = []
+        ready: list[tuple[_Open, Any]] = []
         for answer in answers:
-            call = self._in_flight.pop(answer.request_id, None)
+            call = self._by_id.pop(answer.request_id, None)
             if call is None:
                 raise EngineError(f"the engine answered a request it was not asked: {answer.request_id!r}")
             del self._calls[call.key]
-            if isinstance(answer, Failure) and answer.owner == "engine":
-                self._failures.append(answer)
-                self._n_in_a_row += 1
-                for item in call.waiting:
-                    item.is_broken = True
-                    item.flow.close()
-                continue
-            self._n_in_a_row = 0
-            result_json = canonical_json(encode(answer))
-            rows.append(
-                Row(call.key, self._step, self._engine.model.revision, call.request_json, result_json)
-            )
-            ready += [(item, answer) for item in call.waiting]
+            self._n_in_flight -= 1
+            self._n_answered += 1
             self._budget.spend(answer, self._engine.model)
+            if isinstance(answer, Failure) and answer.owner == "engine":
+                self._break(call, answer)
+                continue
+            answer, result_json = _storable(answer)
+            rows.append(
+                Row(call.key, self._step, model_label(self._engine.model), call.request_json, result_json)
+            )
+            ready += _answered(call, answer)
         if rows:
             self._journal.put(rows)
-        self._n_answered += len(answers)
-        self._advance(ready)
+        # a flow that is under way goes before one that has not begun, so fewer are open at a time
+        self._unsent.extendleft(reversed(self._advance(ready)))
         self._show()
-        if self._n_in_a_row >= _MOST_FAILURES_IN_A_ROW:
-            raise self._failed()
+
+    def _break(self, call: _Call, failure: Failure) -> None:
+        self._n_failed += 1
+        self._first_failure = self._first_failure or failure.reason
+        for item in call.waiting:
+            item.is_broken = True
+            item.flow.close()
 
     def _show(self) -> None:
         self._on_progress(self._n_answered, max(self._expected, self._n_answered))
 
     def _failed(self) -> EngineError:
         return EngineError(
-            f"{len(self._failures)} of {self._n_answered} requests failed in {self._step!r}: "
-            f"{self._failures[0].reason}",
+            f"{self._n_failed} of {self._n_answered} requests failed in {self._step!r}: "
+            f"{self._first_failure}",
             where=self._engine.model.name,
             todo="run the same command again: only these are asked anew",
         )
+
+
+def _answered(call: _Call, answer: Answer) -> list[tuple[_Open, Any]]:
+    """Note an answer with those who wait for it; return those who have all their answers, and what to say."""
+    ready: list[tuple[_Open, Any]] = []
+    for item in call.waiting:
+        item.answers[call.key] = answer
+        if len(item.answers) == len(set(item.asked)) and not item.is_broken:
+            ready.append((item, item.said()))
+    return ready
+
+
+def _storable(answer: Answer) -> tuple[Answer, str]:
+    """Return an answer and its JSON; half a surrogate pair, which no file can hold, becomes "?"."""
+    result_json = canonical_json(encode(answer))
+    try:
+        result_json.encode()
+    except UnicodeEncodeError:
+        result_json = result_json.encode("utf-8", "replace").decode()
+        answer = _read(type(answer), json.loads(result_json))
+    return answer, result_json
 
 
 def _single(request: Request) -> Flow[Answer]:

@@ -17,6 +17,10 @@ from publius.records import canonical_json, decode, encode
 
 R = TypeVar("R")
 
+_DISK_ERRORS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM)
+)
+
 
 @contextmanager
 def open_atomic(path: Path) -> Generator[IO[bytes]]:
@@ -30,13 +34,19 @@ def open_atomic(path: Path) -> Generator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        file = temporary.open("wb")
+    except OSError as error:
+        raise disk_error(error, path) from error
+    try:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_directory(path.parent)
     except OSError as error:
+        if error.errno not in _DISK_ERRORS:  # of what the block did besides: a model that is not there, say
+            raise
         raise disk_error(error, path) from error
     finally:
         with suppress(OSError):  # what is in the way of writing may be in the way of this too
@@ -95,10 +105,14 @@ def read_json(path: Path) -> Any:
 def write_records(path: Path, records: Iterable[object]) -> int:
     """Write records as JSON lines, one by one as they come, and return how many; whole or not at all."""
     n = 0
-    with open_atomic(path) as file:
-        for record in records:
-            file.write((canonical_json(encode(record)) + "\n").encode("utf-8", "surrogatepass"))
-            n += 1
+    try:
+        with open_atomic(path) as file:
+            for record in records:
+                file.write((canonical_json(encode(record)) + "\n").encode("utf-8", "surrogatepass"))
+                n += 1
+    finally:
+        if isinstance(records, Generator):
+            records.close()  # what it asked of a model is cancelled now, not when it is collected
     return n
 
 

@@ -2,11 +2,13 @@
 
 WAL with synchronous=FULL and exactly one connection: SQLite before 3.51.3 can lose the WAL when two
 connections write and checkpoint at once, and many Pythons carry such a version. A row is on disk
-when `put` returns.
+when `put` returns. Every row carries a hash of itself, since SQLite does not notice a bit that flips in a
+text: a damaged row counts as absent, so that its call is asked again.
 
 Paper: none.
 """
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ from typing import Any
 from publius.errors import StoreError
 from publius.store.files import disk_error
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE calls (
     key     TEXT PRIMARY KEY,
@@ -26,7 +28,8 @@ CREATE TABLE calls (
     model   TEXT NOT NULL,
     request TEXT NOT NULL,
     result  TEXT NOT NULL,
-    created TEXT NOT NULL
+    created TEXT NOT NULL,
+    proof   TEXT NOT NULL
 )
 """
 # rows lie in the order they came, and only the index of keys grows at random places: with room for its
@@ -37,7 +40,7 @@ _MOST_VARIABLES = 500  # SQLite allows 999 in old builds
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A finished call: its key, the step it belongs to, the model's revision, request and result as JSON."""
+    """A finished call: its key, its step, the model's engine and revision, request and result as JSON."""
 
     key: str
     step: str
@@ -88,41 +91,64 @@ class Journal:
         for start in range(0, len(keys), _MOST_VARIABLES):
             part = keys[start : start + _MOST_VARIABLES]
             marks = ",".join("?" * len(part))
-            query = f"SELECT key, result FROM calls WHERE key IN ({marks})"
+            query = f"SELECT key, step, result, proof FROM calls WHERE key IN ({marks})"
             try:
                 rows = self._connection.execute(query, part).fetchall()
+                damaged = [(key,) for key, step, result, proof in rows if proof != _proof(key, step, result)]
+                self._connection.executemany("DELETE FROM calls WHERE key = ?", damaged)
             except sqlite3.DatabaseError as error:
                 raise _journal_error(error, self._path) from error
-            found.update((key, json.loads(result)) for key, result in rows)
+            whole = {key: result for key, _, result, _ in rows if (key,) not in damaged}
+            found.update((key, json.loads(result)) for key, result in whole.items())
         return found
 
     def put(self, rows: Iterable[Row]) -> None:
         """Store finished calls in one transaction; a key that is there already keeps its first result."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        values = [(row.key, row.step, row.model, row.request, row.result, now) for row in rows]
+        values = [
+            (
+                row.key,
+                row.step,
+                row.model,
+                row.request,
+                row.result,
+                now,
+                _proof(row.key, row.step, row.result),
+            )
+            for row in rows
+        ]
         try:
             self._connection.execute("BEGIN")
-            self._connection.executemany("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?)", values)
+            self._connection.executemany("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?)", values)
             self._connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
+        except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise _journal_error(error, self._path) from error
+            if isinstance(error, sqlite3.DatabaseError):
+                raise _journal_error(error, self._path) from error
+            raise
 
     def count(self, step_prefix: str = "") -> int:
         """Return how many calls are stored for steps that begin with `step_prefix`."""
         query = "SELECT count(*) FROM calls WHERE substr(step, 1, ?) = ?"
-        return int(self._connection.execute(query, (len(step_prefix), step_prefix)).fetchone()[0])
+        try:
+            return int(self._connection.execute(query, (len(step_prefix), step_prefix)).fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            raise _journal_error(error, self._path) from error
 
     def spent(self, step_prefix: str = "") -> tuple[Spent, ...]:
-        """Return what every model read and wrote in steps that begin so. (A choice writes one token.)"""
+        """Return what every model was called, read and wrote in steps that begin so."""
+        read = "coalesce(json_extract(result, '$.prompt_tokens'), json_extract(result, '$.n_tokens'))"
         query = (
-            "SELECT model, count(*), total(coalesce(result ->> 'prompt_tokens', result ->> 'n_tokens')), "
-            "total(coalesce(result ->> 'completion_tokens', result ->> 'logprobs' IS NOT NULL)) "
+            "SELECT model, total(coalesce(json_extract(result, '$.n_calls'), 1)), "
+            f"total({read}), total(json_extract(result, '$.completion_tokens')) "
             "FROM calls WHERE substr(step, 1, ?) = ? GROUP BY model ORDER BY model"
         )
-        rows = self._connection.execute(query, (len(step_prefix), step_prefix))
-        return tuple(Spent(model, n, int(read), int(written)) for model, n, read, written in rows)
+        try:
+            rows = self._connection.execute(query, (len(step_prefix), step_prefix)).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _journal_error(error, self._path) from error
+        return tuple(Spent(model, int(n), int(read), int(written)) for model, n, read, written in rows)
 
     def close(self) -> None:
         """Close the connection; the WAL is folded into the file."""
@@ -133,6 +159,11 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _proof(key: str, step: str, result: str) -> str:
+    text = f"{key}\0{step}\0{result}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _journal_error(error: sqlite3.DatabaseError, path: Path) -> StoreError:

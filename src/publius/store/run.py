@@ -163,12 +163,12 @@ class Run:
         """
         folder, aside = self.stage_path(name), self.path / "previous" / name
         back, gone = aside.with_name(f".{name}.swap"), aside.with_name(f".{name}.gone")
-        aside.parent.mkdir(exist_ok=True)
         if back.exists() and aside.exists() and not folder.exists():  # killed: the folder was aside already
             aside.rename(folder)
         if back.exists() and not aside.exists():
             back.rename(aside)
         if folder.exists() and _started_from(folder) != inputs:
+            aside.parent.mkdir(exist_ok=True)
             if aside.exists():
                 aside.rename(back)
             folder.rename(aside)

@@ -22,7 +22,15 @@ from publius.training.whole_directory import appearing_whole, check_disk
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["DType", "LoadedModel", "cache_dir", "load_causal_lm", "save_model", "weights_hash"]
+__all__ = [
+    "DType",
+    "LoadedModel",
+    "cache_dir",
+    "load_causal_lm",
+    "model_directory",
+    "save_model",
+    "weights_hash",
+]
 
 DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
@@ -55,8 +63,7 @@ def load_causal_lm(source: Path, *, dtype: DType = "float32") -> LoadedModel:
         StoreError: There is no room for the dequantised copy.
     """
     transformers = _transformers()
-    directory = _dequantised(source) if source.is_file() else source
-    _check_directory(directory)
+    directory = model_directory(source)
     torch_dtype = _torch_dtype(dtype)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
@@ -69,6 +76,19 @@ def load_causal_lm(source: Path, *, dtype: DType = "float32") -> LoadedModel:
         raise _no_template(source)
     _set_pad_token(tokenizer, model, source)
     return LoadedModel(model.eval(), tokenizer)
+
+
+def model_directory(source: Path) -> Path:
+    """Return the directory with the safetensors of `source`, dequantised first if it is a GGUF file.
+
+    Raises:
+        DataError: `source` is missing, or is neither GGUF nor safetensors.
+        MissingExtra: A GGUF must be dequantised, and torch or transformers is not installed.
+        StoreError: There is no room for the dequantised copy.
+    """
+    directory = _dequantised(source) if source.is_file() else source
+    _check_directory(directory)
+    return directory
 
 
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", out: Path) -> Path:

@@ -1,0 +1,70 @@
+"""Sixty kinds of upstream fault, 25 items each: does the engine `openai` make the calls that it should?
+
+A real server on loopback produces the faults and logs every call; the engine is the real one. Waits are
+jumped over and checked. `wrong_calls` are items with another number of calls than the policy says (or with
+a wait that is not the one asked for), `unaccounted` those that did not end exactly once as they must.
+
+Run: .venv/bin/python benchmarks/faults.py --json
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import publius
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from engines.fault_kinds import FAULTS, KINDS
+from engines.fault_run import Outcome, run_kind
+from engines.fault_server import FaultServer
+
+N_ITEMS = 25
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--items", type=int, default=N_ITEMS, help="items of each kind")
+    parser.add_argument("--kind", choices=[kind.name for kind in KINDS], help="only this kind")
+    arguments = parser.parse_args()
+    kinds = [kind for kind in KINDS if arguments.kind in (None, kind.name)]
+    outcomes: list[Outcome] = []
+    with FaultServer(FAULTS) as server:
+        for number, kind in enumerate(kinds):
+            began = time.perf_counter()
+            found = run_kind(server, kind, n_items=arguments.items, seed=number)
+            outcomes += found
+            report(kind.name, found, time.perf_counter() - began)
+    n_wrong = sum(not outcome.calls_are_right for outcome in outcomes)
+    n_unaccounted = sum(bool(outcome.problem) for outcome in outcomes)
+    result = {
+        "benchmark": "faults",
+        "figures": {"faults": len(outcomes), "wrong_calls": n_wrong, "unaccounted": n_unaccounted},
+        "n": len(outcomes),
+        "versions": {
+            "python": platform.python_version(),
+            "publius": publius.__version__,
+            "httpx2": version("httpx2"),
+        },
+    }
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        print(f"{len(outcomes)} faults, {n_wrong} with wrong calls, {n_unaccounted} not accounted for")
+
+
+def report(name: str, outcomes: list[Outcome], seconds: float) -> None:
+    """Say on stderr how a kind went."""
+    wrong = [outcome for outcome in outcomes if outcome.problem or not outcome.calls_are_right]
+    n_calls = sum(outcome.n_sent for outcome in outcomes)
+    print(f"{name:16} {n_calls:4} calls {seconds:6.2f} s  {len(wrong)} wrong", file=sys.stderr)
+    for outcome in wrong[:2]:
+        print(f"    {outcome}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""vLLM in a Python of its own, for `generation.py`: requests come in by lines of JSON, timings go out.
+
+The first line that it prints says how long the model took to start. Then every line of its input is a list
+of `GenerateRequest`s as `publius.records.encode` gives them, and for each it prints one line: the requests
+answered and failed, the tokens written, the seconds. It ends with its input.
+
+Run: PYTHONPATH=src PYTHON-WITH-VLLM benchmarks/vllm_worker.py MODEL.gguf --options '{"cache_gb": 2}'
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from publius.engines.flow import ask
+from publius.engines.protocol import Completion, GenerateRequest
+from publius.engines.vllm import open_vllm
+from publius.records import decode
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--options", type=json.loads, default={})
+    arguments = parser.parse_args()
+    # vLLM and its processes print to our output what nobody asked for
+    ours = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    began = time.perf_counter()
+    engine = open_vllm(arguments.model, name="vllm", options=arguments.options)
+    print(json.dumps({"start_s": time.perf_counter() - began}), file=ours)
+    for line in sys.stdin:
+        requests = [decode(GenerateRequest, item) for item in json.loads(line)]
+        began = time.perf_counter()
+        answers = list(ask(engine, requests))
+        seconds = time.perf_counter() - began
+        done = [answer for answer in answers if isinstance(answer, Completion)]
+        told = {
+            "n_answered": len(done),
+            "n_failed": len(answers) - len(done),
+            "n_prompt": sum(answer.prompt_tokens for answer in done),
+            "n_written": sum(answer.completion_tokens for answer in done),
+            "seconds": seconds,
+        }
+        print(json.dumps(told), file=ours)
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()

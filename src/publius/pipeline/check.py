@@ -1,0 +1,138 @@
+"""What is checked before a run spends anything: the recipe, its prices, and the servers that it names.
+
+Paper: none.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from publius.engines import check_engine, is_remote
+from publius.engines.fetch import check_model
+from publius.errors import DataError, EngineError, MissingExtra, UsageError
+from publius.pipeline.context import RunContext
+from publius.pipeline.recipe import TRAINING, ModelRole, Recipe
+from publius.pipeline.stages import STAGES, Stage
+from publius.store import Budget, Price
+
+STAGE = {stage.name: stage for stage in STAGES}
+_ROLES = ("policy", "critic", "feedback", "judge")
+_LIBRARIES = {  # what a stage or an engine needs installed, and the extra that brings it
+    "openvino": ("openvino_genai", "local"),
+    "transformers": ("transformers", "train"),
+    "vllm": ("vllm", "vllm"),
+    "ray": ("ray", "ray"),
+    "sft": ("trl", "train"),
+    "dpo": ("trl", "train"),
+    "pm": ("trl", "train"),
+    "rl": ("trl", "train"),
+}
+
+
+def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[Stage, ...]:
+    """Return the stages to run (`only` some), in order, after checking what can be checked without a model.
+
+    Raises:
+        DataError: A stage is unknown or lacks one that it needs; a constitution or prompt set is wrong.
+        MissingExtra: A library is not installed.
+        UsageError: `only` names a stage that the recipe does not have.
+    """
+    _check_stages(recipe)
+    wanted = recipe.stages if only is None else only
+    absent = [name for name in wanted if name not in recipe.stages]
+    if absent:
+        raise UsageError(f"the recipe {recipe.name!r} has no stage {absent[0]!r}", where="stages")
+    context = RunContext(recipe, lambda step, done, total: None)
+    _check_models(recipe, wanted, context)
+    for purpose in ("red-team", "helpful"):
+        for split in ("train", "held-out"):
+            if not any(prompt.split == split for prompt in context.of_purpose(purpose)):
+                todo = f"name a larger prompt set under prompts.{purpose.replace('-', '_')}"
+                raise DataError(
+                    f"there are no {purpose} prompts in the {split} part", where="prompts", todo=todo
+                )
+    _ = context.constitution, context.helpfulness, context.audit_set, context.human_preferences
+    return tuple(stage for stage in STAGES if stage.name in wanted)
+
+
+def check_prices(recipe: Recipe, stages: Sequence[Stage], budget: Budget) -> None:
+    """Refuse a limit of money that cannot hold: a server's model without a price, or with two.
+
+    Raises:
+        DataError: The role is named.
+    """
+    if budget.max_cost is None:
+        return
+    prices: dict[tuple[str, str], Price] = {}
+    for name in sorted({ask.role for stage in stages for ask in stage.asks(recipe)}):
+        role: ModelRole = getattr(recipe.models, name)
+        where = f"models.{name}.price"
+        if is_remote(role.engine) and role.price == Price():
+            todo = "say what a million tokens cost: price = { input = 0.10, output = 0.40 }"
+            raise DataError(
+                "--max-cost needs the price of every model behind a server", where=where, todo=todo
+            )
+        if prices.setdefault((role.engine, role.model), role.price) != role.price:
+            raise DataError(
+                f"{role.model!r} has two prices", where=where, todo="give it the same in every role"
+            )
+
+
+def check_servers(context: RunContext, stages: Sequence[Stage]) -> None:
+    """Ask every server that the stages will need what it can do, once.
+
+    Raises:
+        EngineError: The server says no, or gives no log-probabilities where labels need them.
+    """
+    for stage in stages:
+        for ask in stage.asks(context.recipe):
+            role: ModelRole = getattr(context.recipe.models, ask.role)
+            if not is_remote(role.engine) or getattr(context.engine(role).capabilities, ask.kind):
+                continue
+            todo = "use another engine for this role"
+            if ask.kind == "choose":
+                todo = (
+                    f"set models.{ask.role}.options.votes = 8 to count repeated answers, or use a server "
+                    "that gives log-probabilities"
+                )
+            raise EngineError(
+                f"the {ask.role} model cannot {ask.kind} there, and the stage {stage.name!r} needs it",
+                where=f"models.{ask.role} ({role.model})",
+                todo=todo,
+            )
+
+
+def _check_stages(recipe: Recipe) -> None:
+    unknown = [name for name in recipe.stages if name not in STAGE]
+    if unknown:
+        known = ", ".join(STAGE)
+        raise DataError(f"unknown stage {unknown[0]!r}", where="stages", todo=f"the stages are: {known}")
+    for name in recipe.stages:
+        missing = [need for need in STAGE[name].needs(recipe) if need not in recipe.stages]
+        if missing:
+            todo = f"add {missing[0]!r} to stages, or leave {name!r} out"
+            raise DataError(f"stage {name!r} needs stage {missing[0]!r}", where="stages", todo=todo)
+
+
+def _check_models(recipe: Recipe, wanted: Sequence[str], context: RunContext) -> None:
+    models = recipe.models
+    roles: list[ModelRole] = [getattr(models, name) for name in _ROLES]
+    engines = (*sorted({role.engine for role in roles}), models.trained_engine)
+    for name in engines:
+        check_engine(name)
+    for user in (*recipe.stages, *engines):
+        library, extra = _LIBRARIES.get(user, ("json", ""))
+        if find_spec(library) is None:
+            raise MissingExtra(library, extra)
+    trained = [name for name in wanted if name in TRAINING]
+    if trained and is_remote(models.policy.engine):
+        raise DataError(
+            f"stage {trained[0]!r} needs the policy's weights, and {models.policy.engine!r} asks a server",
+            where="models.policy",
+            todo="name weights on this machine under models.policy, or leave the stage out",
+        )
+    for role in roles:
+        if is_remote(role.engine):
+            context.engine(role)  # reads its options; the server is asked later
+        else:
+            check_model(role.model)
+    context.close_engines()

@@ -1,0 +1,43 @@
+"""Every kind of upstream fault once, against the real engine over a real connection."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from .fault_kinds import FAULTS, KINDS, Kind
+from .fault_run import run_kind
+from .fault_server import FaultServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    with FaultServer(FAULTS) as started:
+        yield started
+
+
+def test_there_are_sixty_kinds():
+    assert len(KINDS) == len({kind.name for kind in KINDS}) == 60
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_an_item_makes_the_calls_it_should_and_ends_as_it_must(server: FaultServer, kind: Kind):
+    server.forget(kind.name)
+    (outcome,) = run_kind(server, kind, n_items=1, seed=1)
+    assert outcome.problem == ""
+    assert outcome.calls_are_right, outcome
+
+
+def test_the_harness_notices_what_is_not_as_the_policy_says(server: FaultServer):
+    by_name = {kind.name: kind for kind in KINDS}
+    wrong = [
+        replace(by_name["status-500"], n_calls=5),
+        replace(by_name["after-seconds"], wait_s=8.0),
+        replace(by_name["after-seconds"], wait_s=1.0),
+    ]
+    for kind in wrong:
+        server.forget(kind.name)
+        assert not run_kind(server, kind, n_items=1)[0].calls_are_right
+    for kind in (replace(by_name["html"], end="done"), replace(by_name["nul"], text="ab")):
+        server.forget(kind.name)
+        assert run_kind(server, kind, n_items=1)[0].problem
