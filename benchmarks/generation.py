@@ -1,12 +1,13 @@
 """How fast answers come: the pipeline with its journal against the engines bare, on the same prompts.
 
 The same model (SmolLM2-135M-Instruct) answers the same real prompts, of all lengths, at temperature 1, and
-stops where it stops, up to a limit of tokens. In turns, several rounds, loading left out:
+stops where it stops, up to a limit of tokens. In turns, several rounds, other prompts each, loading left
+out:
 
     ours          sample_answers through the journal on the openvino engine
     raw           openvino-genai's continuous batching, fed in one call, the same graph and options
-    transformers  model.generate in static batches of 32, sorted by length, bf16 where the CPU has it
-    vllm          vLLM on CPU, where it is installed (give its Python with --vllm-python)
+    transformers  model.generate in static batches of 32, sorted by length, in the faster of bf16 and f32
+    vllm          vLLM on CPU, where it is installed (give its Python with --vllm-python), compiled, bf16
 
 A figure is the median over rounds of the ratio of tokens a second within the round.
 
@@ -15,6 +16,7 @@ Run: .venv/bin/python benchmarks/generation.py --json
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -32,20 +34,20 @@ from publius.engines.fetch import fetch_model
 from publius.engines.openvino import OpenVINOEngine, open_openvino
 from publius.engines.openvino_loading import OpenVINOOptions, load_pipeline, openvino_modules
 from publius.engines.protocol import GenerateRequest, Sampling
-from publius.records import Prompt
+from publius.records import Prompt, encode
 from publius.sources import load_prompts
 from publius.store import Journal, JournaledEngine
 
 MODEL = "smollm2-135m-instruct"
-MAX_TOKENS = 96
+MAX_TOKENS = 160
 BATCH = 32
 
 
-def real_prompts(n: int) -> list[Prompt]:
-    """Return n prompts, red-team and helpful in turn, as they ship."""
+def real_prompts() -> list[Prompt]:
+    """Return the shipped prompts, red-team and helpful in turn."""
     red_team = load_prompts("red_team", purpose="red-team").prompts
     helpful = load_prompts("helpful", purpose="helpful").prompts
-    return [prompt for pair in zip(red_team, helpful, strict=False) for prompt in pair][:n]
+    return [prompt for pair in zip(red_team, helpful, strict=False) for prompt in pair]
 
 
 class Ours:
@@ -99,10 +101,23 @@ class Transformers:
         from publius.engines.vocabulary import Vocabulary
         from publius.training.weights import load_causal_lm
 
-        loaded = load_causal_lm(path, dtype="bfloat16")
+        loaded = load_causal_lm(path)
         vocabulary = Vocabulary(loaded.tokenizer)
         self._model: Any = loaded.model
         self._codec, self._pad = vocabulary.codec, vocabulary.pad_id
+        self.dtype = "float32"
+
+    def choose_dtype(self, prompts: list[Prompt]) -> None:
+        """Go on in the dtype that is faster here."""
+        import torch
+
+        rates: dict[str, float] = {}
+        for dtype in ("float32", "bfloat16"):
+            self._model.to(getattr(torch, dtype))
+            self(prompts[:4], 0)
+            rates[dtype] = rate(self, prompts, 0)
+        self.dtype = max(rates, key=lambda name: rates[name])
+        self._model.to(getattr(torch, self.dtype))
 
     def __call__(self, prompts: list[Prompt], seed: int) -> int:
         """Return how many tokens were written, the padding after an end left out."""
@@ -136,19 +151,44 @@ class Transformers:
 
 
 class VLLM:
-    """vLLM on CPU in its own Python: one long-lived process that reads requests and prints tokens and seconds."""
+    """vLLM on CPU, in its own Python (see `vllm_worker.py`)."""
 
     def __init__(self, python: str, path: Path) -> None:
-        command = [python, "-m", "publius_vllm_worker", str(path)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        options = {"cache_gb": 2, "dtype": "bfloat16", "max_running": 64, "compiled": True}
+        worker = Path(__file__).with_name("vllm_worker.py")
+        self._process = subprocess.Popen(
+            [python, str(worker), str(path), "--options", json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(publius.__file__).parent.parent)},
+        )
+        self._read()
 
+    def __call__(self, prompts: list[Prompt], seed: int) -> int:
+        """Return how many tokens were written."""
+        asked = [
+            GenerateRequest(prompt.id, prompt.messages, Sampling(MAX_TOKENS, seed=seed + i))
+            for i, prompt in enumerate(prompts)
+        ]
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(encode(asked)) + "\n")
+        self._process.stdin.flush()
+        return int(self._read()["n_written"])
 
-def requests(prompts: list[Prompt], seed: int) -> list[GenerateRequest]:
-    """Return the requests as records, for an engine in another process."""
-    return [
-        GenerateRequest(prompt.id, prompt.messages, Sampling(MAX_TOKENS, seed=seed + i))
-        for i, prompt in enumerate(prompts)
-    ]
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("the vLLM process ended; run it alone to see why (benchmarks/vllm_worker.py)")
+        return json.loads(line)
 
 
 def rate(answer: Callable[[list[Prompt], int], int], prompts: list[Prompt], seed: int) -> float:
@@ -157,30 +197,40 @@ def rate(answer: Callable[[list[Prompt], int], int], prompts: list[Prompt], seed
     return answer(prompts, seed) / (time.perf_counter() - began)
 
 
+def measure(
+    runners: dict[str, Callable[[list[Prompt], int], int]], prompts: list[Prompt], *, n: int, rounds: int
+) -> dict[str, list[float]]:
+    """Return tokens a second of every runner in every round, each round with n prompts of its own."""
+    rates: dict[str, list[float]] = {name: [] for name in runners}
+    for runner in runners.values():
+        runner(prompts[-8:], 0)  # warm
+    for turn in range(rounds):
+        own = prompts[turn * n : (turn + 1) * n]
+        names = list(runners)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            rates[name].append(rate(runners[name], own, seed=1000 * turn))
+            print(f"round {turn}: {name} {rates[name][-1]:.0f} tokens/s", file=sys.stderr)
+    return rates
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--prompts", type=int, default=96, help="in a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--vllm-python", help="A Python in which vLLM and Publius are installed.")
+    parser.add_argument("--vllm-python", help="a Python in which vLLM is installed")
     arguments = parser.parse_args()
     path = fetch_model(MODEL)
-    prompts = real_prompts(arguments.prompts)
-    ours = Ours(path)
-    runners: dict[str, Callable[[list[Prompt], int], int]] = {
-        "ours": ours,
-        "raw": Raw(path, ours.engine),
-        "transformers": Transformers(path),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in runners}
-    for name, runner in runners.items():
-        rate(runner, prompts[:16], seed=0)  # warm
-        del name
-    for turn in range(arguments.rounds):
-        names = list(runners)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            rates[name].append(rate(runners[name], prompts, seed=1000 * turn))
-            print(f"round {turn}: {name} {rates[name][-1]:.0f} tokens/s", file=sys.stderr)
+    prompts = real_prompts()
+    ours, static = Ours(path), Transformers(path)
+    static.choose_dtype(prompts[-40:-8])
+    vllm = VLLM(arguments.vllm_python, path) if arguments.vllm_python else None
+    runners = {"ours": ours, "raw": Raw(path, ours.engine), "transformers": static}
+    rates = measure(
+        runners | ({"vllm": vllm} if vllm else {}), prompts, n=arguments.prompts, rounds=arguments.rounds
+    )
+    if vllm:
+        vllm.close()
 
     def ratio(other: str) -> float | None:
         if other not in rates:
@@ -196,7 +246,8 @@ def main() -> None:
             "tokens_per_s": round(statistics.median(rates["ours"])),
         },
         "n": arguments.prompts,
-        "rounds": arguments.rounds,
+        "rounds": {name: [round(value, 1) for value in values] for name, values in rates.items()},
+        "transformers_dtype": static.dtype,
         "versions": {
             "python": platform.python_version(),
             "publius": publius.__version__,
@@ -208,7 +259,7 @@ def main() -> None:
     else:
         for key, value in result["figures"].items():
             print(f"{key}: {value}")
-    if "vllm" not in rates:
+    if not vllm:
         print("vLLM was not measured: give a Python that has it with --vllm-python", file=sys.stderr)
 
 

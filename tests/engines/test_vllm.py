@@ -18,7 +18,7 @@ from publius.engines.vllm_processes import start_watched
 from publius.errors import DataError, EngineError, MissingExtra
 from publius.records import conversation
 
-from .conformance import EngineSuite, Subject, answers_of, choice, choices_of, question
+from .conformance import EngineSuite, Subject, answers_of, choice, choices_of, completions_of, question
 
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 needs_vllm = [pytest.mark.vllm, pytest.mark.skipif(not HAS_VLLM, reason="vllm is not installed")]
@@ -58,6 +58,11 @@ class TestVLLM(EngineSuite):
         assert isinstance(theirs, Score)
         assert ours.n_tokens == theirs.n_tokens
         assert ours.logprob == pytest.approx(theirs.logprob, abs=0.02 * theirs.n_tokens)
+
+    def test_long_prompts_with_seeds_are_answered(self, engine: Engine):
+        """Together they are more than is read at once; read in parts, a seeded prompt ends vLLM on a CPU."""
+        requests = [question(str(n), f"{n} " * 350, max_tokens=2, temperature=1.0, seed=n) for n in range(8)]
+        assert len(completions_of(engine, requests)) == 8
 
     def test_what_vllm_itself_refuses_fails_alone(self, engine: Engine):
         found = answers_of(engine, [question("hot", "Hello.", temperature=5.0), choice("fine", "Hello.")])

@@ -81,6 +81,6 @@ def test_what_feeds_a_file_is_closed_when_the_file_fails(tmp_path: Path) -> None
         finally:
             closed.append(True)
 
-    with pytest.raises(ValueError, match="nan"):
+    with pytest.raises(ValueError, match="JSON compliant"):
         write_records(tmp_path / "rows.jsonl", records())
     assert closed == [True]

@@ -19,8 +19,10 @@ Paper: none.
 """
 
 import difflib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
@@ -131,6 +133,11 @@ def engine_names() -> tuple[str, ...]:
 
 
 def _entry_points() -> dict[str, EntryPoint]:
+    return _entry_points_on(tuple(sys.path))
+
+
+@cache  # it looks through every installed package
+def _entry_points_on(_: tuple[str, ...]) -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for group, built_in in ((GROUP, BUILT_IN), (REMOTE_GROUP, BUILT_IN_REMOTE)):
         found |= {name: EntryPoint(name, value, group) for name, value in built_in.items()}

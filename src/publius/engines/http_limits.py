@@ -19,7 +19,8 @@ _LEAST_TAKEN = 10  # fewer calls before a refusal say nothing about a rate
 _LEARNED_SHARE = 0.95  # of a rate at which calls were refused
 _KEPT_SHARE = 0.92  # of a learned pace, at most, after a further refusal
 _RISE = 1.01  # to the power of the squared minutes since the last refusal
-_SPREAD_S = 1.0  # over which one call a connection comes back after a pause
+_SPREAD_S = 1.0  # over which one call a connection comes back after a pause, and begins at the start
+_START_S = 0.05  # at most, between the first calls: a server is not met by all of them at once
 _CATCH_UP_S = 0.1  # sleeping too long is made up for, up to this
 
 
@@ -36,6 +37,7 @@ class RateLimits:
         self._n_connections = n_connections
         self._free_at = self._tokens_free_at = self._paused_until = self._paused_at = float("-inf")
         self._n_to_spread = 0
+        self._n_to_start = n_connections
         self._sent: deque[float] = deque()
         self._learned: tuple[float, float] | None = None  # seconds between calls, and when that was learned
 
@@ -52,6 +54,9 @@ class RateLimits:
         if self._n_to_spread > 0:
             self._n_to_spread -= 1
             space = max(space, _SPREAD_S / self._n_connections)
+        if self._n_to_start > 0:
+            self._n_to_start -= 1
+            space = max(space, min(_SPREAD_S / self._n_connections, _START_S))
         self._free_at = max(self._free_at, now - _CATCH_UP_S) + space
         self._tokens_free_at = max(self._tokens_free_at, now - _CATCH_UP_S) + n_tokens * self._token_s
 

@@ -23,7 +23,7 @@ from publius.engines.openai_wire import OWN_FIELDS
 from publius.engines.protocol import ModelIdentity
 from publius.engines.remote import RemoteEngine
 from publius.errors import DataError, require
-from publius.records import decode
+from publius.records import canonical_json, decode
 
 _OPENAI = "https://api.openai.com"
 
@@ -109,14 +109,20 @@ def open_with(model: str, *, options: OpenAIOptions, clock: Clock, seed: int | N
         clock=clock,
         seed=seed,
     )
-    identity = ModelIdentity(model, options.revision or f"name:{model}", engine="openai")
     return RemoteEngine(
-        identity,
+        _identity(model, options),
         HttpPool(open_sender, settings),
         probe=probe,
         where=base_url,
         give_up_after=options.give_up_after,
     )
+
+
+def _identity(model: str, options: OpenAIOptions) -> ModelIdentity:
+    """Return what the answers are answers of: the model, and the options that decide them, not the server."""
+    deciding = {name: value for name in ("extra_body", "votes") if (value := getattr(options, name))}
+    engine = "openai" + (canonical_json(deciding) if deciding else "")
+    return ModelIdentity(model, options.revision or f"name:{model}", engine)
 
 
 def _checked(model: str, options: OpenAIOptions) -> str:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from publius import __version__
-from publius.errors import UsageError
+from publius.errors import StoreError, UsageError
 from publius.pipeline.check import STAGE, check_prices, check_recipe, check_servers
 from publius.pipeline.context import RunContext
-from publius.pipeline.recipe import Recipe
+from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.stages import Stage
 from publius.records import content_hash, encode
 from publius.store import (
@@ -78,7 +78,7 @@ def run_recipe(
     with open_run(out) as run:
         write_json(run.path / RECIPE, recipe)
         if budget.is_limited:
-            _count_spent(budget, run, context)
+            _count_spent(budget, run, context, stages)
         manifests: list[StageManifest] = []
         servers_are_checked = False
         try:
@@ -123,9 +123,9 @@ def _run_stage(stage: Stage, context: RunContext, run: Run, budget: Budget) -> S
     return run.finish(stage.name, inputs, recipe=recipe, result=result, seconds=seconds)
 
 
-def _count_spent(budget: Budget, run: Run, context: RunContext) -> None:
-    models = context.recipe.models
-    roles = (models.policy, models.critic, models.feedback, models.judge)
+def _count_spent(budget: Budget, run: Run, context: RunContext, stages: Sequence[Stage]) -> None:
+    asked = {ask.role for stage in stages for ask in stage.asks(context.recipe)}
+    roles: list[ModelRole] = [getattr(context.recipe.models, name) for name in sorted(asked)]
     budget.prices = {model_label(context.engine(role).model): role.price for role in roles}
     for spent in run.journal.spent():
         budget.add(spent.model, n_calls=spent.n_calls, n_read=spent.n_read, n_written=spent.n_written)
@@ -150,6 +150,15 @@ def _inputs_hash(stage: Stage, context: RunContext, run: Run, known: dict[str, s
     return known[stage.name]
 
 
-def resolved_recipe(path: Path) -> Any:
-    """Return the recipe of a run directory as it was resolved, as JSON."""
-    return read_json(path / RECIPE)
+def resolved_recipe(path: Path) -> dict[str, Any]:
+    """Return the recipe of a run directory as it was resolved, as JSON.
+
+    Raises:
+        StoreError: It is missing or damaged.
+    """
+    recipe = read_json(path / RECIPE)
+    if not isinstance(recipe, dict) or not isinstance(cast(dict[str, Any], recipe).get("stages"), list):
+        raise StoreError(
+            "this is not the recipe of a run", where=path / RECIPE, todo="run the recipe again with --out"
+        )
+    return cast(dict[str, Any], recipe)

@@ -49,9 +49,10 @@ _ANSWER = {GenerateRequest: Completion, ChooseRequest: Choice, ScoreRequest: Sco
 class JournaledEngine:
     """An engine behind the journal for one step of a run: every answer is kept as it comes.
 
-    `on_progress(done, expected)` counts answered calls. A `Failure` owned by the input or the model is
-    kept like an answer, since asking again would fail again; one owned by the engine is not kept, and ends
-    the step once everything else is answered.
+    `on_progress(done, expected)` counts answered calls. A `Failure` owned by the model is kept like an
+    answer. One owned by the input goes to its flow too, but is not kept: it costs nothing to find again, and
+    may be mended by an option of the engine. One owned by the engine ends the step once everything
+    else is answered, and is asked again by the same command.
     """
 
     def __init__(
@@ -274,9 +275,10 @@ class _Drive:
                 self._break(call, answer)
                 continue
             answer, result_json = _storable(answer)
-            rows.append(
-                Row(call.key, self._step, model_label(self._engine.model), call.request_json, result_json)
-            )
+            if not (isinstance(answer, Failure) and answer.owner == "input"):
+                rows.append(
+                    Row(call.key, self._step, model_label(self._engine.model), call.request_json, result_json)
+                )
             ready += _answered(call, answer)
         if rows:
             self._journal.put(rows)
