@@ -19,13 +19,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 from publius.engines.http_body import shown
-from publius.engines.http_pool import HttpPool
 from publius.engines.http_retry import Clock
 from publius.engines.openai import OpenAIOptions, open_with
 from publius.engines.protocol import Capabilities, ChooseRequest, Failure, GenerateRequest
 from publius.engines.ray_rows import ANSWERED, Outcome, outcome_row, read_request
 from publius.engines.ray_stream import COLUMN
-from publius.engines.remote import RemoteEngine, Wire
+from publius.engines.remote import RemoteEngine
 from publius.errors import PubliusError
 
 
@@ -85,7 +84,7 @@ class UrlWorker:
 
     async def _outcome(self, request: GenerateRequest | ChooseRequest) -> Outcome:
         engine = await self._opened()
-        wire, pool = _parts(engine)
+        wire, pool = engine.wire(), engine.pool
         run = asyncio.get_running_loop().run_in_executor
         calls = await run(self._threads, wire.calls, request)
         if isinstance(calls, Failure):
@@ -136,8 +135,3 @@ class UrlWorker:
         self._is_stopped = True
         if self._engine is not None:
             await asyncio.to_thread(self._engine.close)
-
-
-def _parts(engine: RemoteEngine) -> tuple[Wire, HttpPool]:
-    """Return the two halves of an engine, which one thread may use; its pool's `call` any thread may."""
-    return engine._probed(), engine._pool  # pyright: ignore[reportPrivateUsage] - see above

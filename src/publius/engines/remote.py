@@ -105,11 +105,11 @@ class RemoteEngine:
         Raises:
             EngineError: The server does not answer as it should, or refuses the key or the model.
         """
-        return self._probed().capabilities
+        return self.wire().capabilities
 
     def count_tokens(self, messages: Conversation) -> int:
         """Return the number of prompt tokens, exactly where the server counts, else about."""
-        return self._probed().count_tokens(messages)
+        return self.wire().count_tokens(messages)
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Take requests to generate and to choose.
@@ -118,7 +118,7 @@ class RemoteEngine:
             EngineError: The engine is closed, the server cannot do this or fails the first question, or an
                 id is in flight already.
         """
-        wire = self._probed()
+        wire = self.wire()
         can = wire.capabilities
         if not can.choose and any(isinstance(request, ChooseRequest) for request in requests):
             self._refuse("this engine cannot choose: the server tells no log-probabilities", wire.no_choice)
@@ -133,7 +133,7 @@ class RemoteEngine:
         Raises:
             EngineError: The server refuses every call alike, or answers no more.
         """
-        wire = self._probed()
+        wire = self.wire()
         while not self._ready and self._end is None and self._pool.n_in_flight:
             for result in self._pool.wait():
                 self._take(wire, result)
@@ -157,7 +157,17 @@ class RemoteEngine:
         self._pool.close()
         self._is_closed = True
 
-    def _probed(self) -> Wire:
+    @property
+    def pool(self) -> HttpPool:
+        """What makes the calls; its `call` may be used by any thread."""
+        return self._pool
+
+    def wire(self) -> Wire:
+        """Return the protocol as this server speaks it; the first time it is asked what it can do.
+
+        Raises:
+            EngineError: The engine is closed, or the server does not answer as it should.
+        """
         if self._is_closed:
             self._refuse("the engine is closed", "open it again")
         if self._wire is None:
