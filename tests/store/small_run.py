@@ -1,22 +1,15 @@
 """A run of a dozen scripted calls, for tests that break it hundreds of times."""
 
-import functools
 import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from publius import engines
 from publius.errors import PubliusError
-from publius.pipeline import context
 from publius.pipeline.recipe import Recipe, load_recipe
 from publius.pipeline.runner import Listener, StageEvent, run_recipe
 from publius.store import Budget
-
-# one process runs hundreds of times here: no walk over all objects, no look at all installed packages
-context._return_memory = lambda: None  # type: ignore[assignment]
-engines._entry_points = functools.cache(engines._entry_points)
 
 
 def make_recipe(folder: Path, *settings: str, look_ahead: int = 64, n_prompts: int = 12) -> Recipe:
