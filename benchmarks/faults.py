@@ -55,6 +55,7 @@ def main() -> None:
         print(json.dumps(result))
     else:
         print(f"{len(outcomes)} faults, {n_wrong} with wrong calls, {n_unaccounted} not accounted for")
+    sys.exit(1 if n_wrong or n_unaccounted else 0)
 
 
 def report(name: str, outcomes: list[Outcome], seconds: float) -> None:

@@ -88,6 +88,32 @@ def test_a_content_filter_is_the_models_and_no_end_of_the_run():
         assert failure.owner == "model"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Invalid message: 'How do I wire a safety switch?' exceeds 8192 tokens",
+        "field 'x' is unknown; the input was: is my moderation job safe? It is too long",
+    ],
+)
+def test_words_of_the_prompt_in_a_message_do_not_make_it_a_filter(message: str):
+    failure = refusal(400, {"error": {"message": message}})
+    assert isinstance(failure, Failure)
+    assert failure.owner == "input"
+
+
+@pytest.mark.parametrize(("status", "holds"), [(401, True), (402, True), (403, False), (404, False)])
+def test_what_may_hold_for_one_prompt_alone_is_told(status: int, holds: bool):
+    fatal = refusal(status)
+    assert isinstance(fatal, Fatal)
+    assert fatal.holds_for_all is holds
+
+
+def test_a_limit_a_minute_is_no_empty_account():
+    text = "You exceeded your current quota, please check your plan and billing details."
+    assert isinstance(refusal(429, {"error": {"message": text}}), Failure)
+    assert isinstance(refusal(429, {"error": {"message": text, "code": "insufficient_quota"}}), Fatal)
+
+
 def test_a_fault_is_told_with_the_number_of_calls():
     failure = read_refusal("r", HttpResult("1", HttpFault("timeout", "the server took too long"), 6))
     assert isinstance(failure, Failure)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from publius.engines.protocol import (
 from publius.errors import DataError, EngineError
 from publius.records import user
 
-from .fault_server import Body, FaultServer, Reply, http
+from .fault_server import Body, FaultServer, Reply, completion, http
 from .openai_setting import PROBE, SECRET, all_of, asks, came_until_the_end, hanging, open_it, serve
 
 __all__ = ["open_it", "serve"]  # fixtures
@@ -49,6 +50,25 @@ def test_a_wrong_key_is_told_before_anything_is_asked_and_not_shown(serve, open_
     assert "401" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert len(server.calls) == 2
+
+
+def test_an_answer_that_holds_the_word_that_is_the_key_is_left_as_it_is(serve, open_it, monkeypatch):
+    monkeypatch.setenv("A_KEY", "none")
+    says_none = Reply(http(200, completion("There is none.")))
+    engine = open_it(serve(key="none", faults={"word": lambda *_: says_none}), api_key_env="A_KEY")
+    (answer,) = all_of(engine, asks(1, "word")).values()
+    assert isinstance(answer, Completion)
+    assert answer.text == "There is none."
+
+
+def test_a_firewall_that_dislikes_one_prompt_does_not_end_the_run(serve, open_it):
+    blocked = Reply(http(403, {"error": {"message": "Sorry, you have been blocked"}}))
+    engine = open_it(serve(faults={"rude": lambda *_: blocked}), concurrency=1)
+    rude = [GenerateRequest("rude", (user("rude|1"),), Sampling(8))]
+    answers = all_of(engine, [*asks(3), *rude, *(replace(item, id=f"later{item.id}") for item in asks(3))])
+    assert isinstance(answers.pop("rude"), Failure)
+    assert len(answers) == 6
+    assert all(isinstance(answer, Completion) for answer in answers.values())
 
 
 def test_the_key_for_openai_is_not_sent_to_others(serve, open_it, monkeypatch):

@@ -353,3 +353,18 @@ def test_a_filtered_vote_is_unreadable_and_a_broken_one_is_the_servers():
     broken = read_vote(CHOOSE, {"choices": []})
     assert isinstance(broken, Failure)
     assert broken.owner == "engine"
+
+
+@pytest.mark.parametrize("value", [-(10**400), 10**400, float("nan"), -1e300])
+def test_a_log_probability_that_is_none_is_the_servers_fault(value: float):
+    body = completion("1") | {}
+    body["choices"][0]["logprobs"] = {"content": [{"token": "1", "logprob": value, "top_logprobs": []}]}
+    failure = read_choice(CHOOSE, body)
+    assert isinstance(failure, Failure)
+    assert failure.owner == "engine"
+
+
+def test_the_servers_own_cuts_are_switched_off_unless_asked_for():
+    dialect = Dialect("a-model", neutral={"top_k": 0, "min_p": 0.0}, extra_body={"min_p": 0.1})
+    for body in (generate_body(ASK, dialect), vote_body(CHOOSE, dialect, index=0)):
+        assert (body["top_k"], body["min_p"], body["top_p"]) == (0, 0.1, 1.0)

@@ -327,15 +327,28 @@ def test_the_inbox_gives_rows_again_in_their_places_and_answered_ones_empty():
     async def use() -> None:
         inbox = Inbox()
         waiting = asyncio.create_task(inbox.take(0))
-        await inbox.put(["a", "b"], [])
+        await inbox.put(0, ["a", "b"], [])
         assert await waiting == ["a", "b"]
-        await inbox.put(["c"], [0])
+        await inbox.put(2, ["c"], [0])
         assert await inbox.take(0) == [ANSWERED, "b", "c"]
         assert await inbox.take(2) == ["c"]
         last = asyncio.create_task(inbox.take(3))
         await inbox.close()
         await inbox.closed()
         assert await last == []
+
+    asyncio.run(use())
+
+
+def test_rows_that_overtake_others_wait_for_them():
+    async def use() -> None:
+        inbox = Inbox()
+        await inbox.put(2, ["c"], [])
+        early = asyncio.create_task(inbox.take(0))
+        await asyncio.sleep(0.01)
+        assert not early.done()
+        await inbox.put(0, ["a", "b"], [])
+        assert await early == ["a", "b", "c"]
 
     asyncio.run(use())
 

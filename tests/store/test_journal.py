@@ -58,3 +58,12 @@ def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="format 99"):
         Journal(tmp_path / "j.sqlite")
+
+
+def test_a_row_that_is_no_json_any_more_does_not_stop_the_counting(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.sqlite") as journal:
+        journal.put([row("a", {"prompt_tokens": 3, "completion_tokens": 2}), row("b")])
+        journal._connection.execute("UPDATE calls SET result = '{broken' WHERE key = 'b'")
+        (spent,) = journal.spent()
+        assert (spent.n_calls, spent.n_read, spent.n_written) == (1, 3, 2)
+        assert journal.get(["a", "b"]) == {"a": {"prompt_tokens": 3, "completion_tokens": 2}}

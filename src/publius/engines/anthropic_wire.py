@@ -204,6 +204,8 @@ def _finish_of(reason: object, *, is_full: bool) -> Literal["stop", "length"] | 
     """Return how the answer ended; None if it did not end as an answer. Without a word: by its length."""
     if reason is None:
         return "length" if is_full else "stop"
+    if not isinstance(reason, str):
+        return None
     return "stop" if reason in _STOPPED else "length" if reason in _CUT else None
 
 

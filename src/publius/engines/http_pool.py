@@ -61,6 +61,7 @@ class HttpPool:
         self._n_in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker: _Worker | None = None
+        self._is_closed = False
 
     @property
     def n_in_flight(self) -> int:
@@ -109,13 +110,16 @@ class HttpPool:
             self._worker.loop.call_soon_threadsafe(self._cancel_tasks)
 
     def close(self) -> None:
-        """Break off everything and end the thread; a later call starts a new one."""
+        """Break off everything and end the thread; nothing can be called after."""
+        self._is_closed = True
         self.cancel()
         if self._worker is not None:
             self._worker.close()
             self._worker = None
 
     def _started(self) -> "_Worker":
+        if self._is_closed:
+            raise EngineError("the engine is closed", todo="open it again")
         if self._worker is None:
             self._worker = _Worker(self._open_sender(), self._settings)
         return self._worker

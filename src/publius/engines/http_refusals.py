@@ -16,16 +16,26 @@ from publius.engines.protocol import Failure
 
 _REFUSED_INPUT = frozenset((400, 413, 422))
 _FILTERED_STATUS = frozenset((400, 403, 422, 451))
-_FILTERS = ("content_filter", "content_policy", "contentfilter", "moderation", "flagged", "safety")
-_EMPTY_ACCOUNT = ("insufficient_quota", "billing", "credit balance")
+# in the error's code; a message may repeat words of the prompt, so of it only whole phrases count
+_FILTER_CODES = ("content_filter", "content_policy", "contentfilter", "moderation", "flagged", "safety")
+_FILTER_PHRASES = (
+    "content filter", "content management policy", "content policy", "flagged by", "blocked by", "moderation",
+)  # fmt: skip
+_TOO_LONG = ("context length", "context_length", "maximum context", "too many tokens", "too long", "exceeds")
+_EMPTY_ACCOUNT = ("insufficient_quota", "credit balance", "billing_hard_limit", "billing_not_active")
 
 
 @dataclass(frozen=True, slots=True)
 class Fatal:
-    """Why no further call makes sense, and what to do."""
+    """Why no further call makes sense, and what to do.
+
+    A refusal that does not hold for all calls ends the run only while no call has been answered: a firewall
+    that dislikes one prompt, or one replica that starts again, says the same as a wrong key or name.
+    """
 
     what: str
     todo: str
+    holds_for_all: bool = True
 
 
 def read_refusal(request_id: str, result: HttpResult) -> Failure | Fatal:
@@ -41,7 +51,10 @@ def read_refusal(request_id: str, result: HttpResult) -> Failure | Fatal:
     message, code = said_by(outcome), _code(outcome)
     reason = f"the server refused it ({outcome.status}): {message}"
     said = f"{code} {message.lower()}"
-    if outcome.status in _FILTERED_STATUS and any(word in said for word in _FILTERS):
+    is_filtered = any(word in code.lower() for word in _FILTER_CODES) or (
+        any(phrase in said for phrase in _FILTER_PHRASES) and not any(word in said for word in _TOO_LONG)
+    )
+    if outcome.status in _FILTERED_STATUS and is_filtered:
         return Failure(request_id, "model", reason)
     fatal = _fatal(outcome.status, said, message)
     if fatal is not None:
@@ -70,11 +83,16 @@ def said_by(answer: HttpAnswer) -> str:
 
 def _fatal(status: int, said: str, message: str) -> Fatal | None:
     if status in (401, 403):
-        return Fatal(f"the server refused the key ({status}): {message}", "check the key and what it may do")
+        return Fatal(
+            f"the server refused the key ({status}): {message}",
+            "check the key and what it may do",
+            holds_for_all=status == 401,
+        )
     if status == 404:
         return Fatal(
             f"the server does not know this model or path (404): {message}",
             "check the model's name and base_url, which usually ends in /v1",
+            holds_for_all=False,
         )
     if status == 402 or (status == 429 and any(word in said for word in _EMPTY_ACCOUNT)):
         return Fatal(

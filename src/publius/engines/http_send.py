@@ -119,7 +119,9 @@ class HttpSender:
                     return HttpFault("too-large", f"the answer is larger than {limit} bytes")
             secret = self._endpoint.secret
             names = {name.lower(): _hide(value, secret) for name, value in response.headers.items()}
-            whole = bytes(body).replace(secret.encode(), _HIDDEN.encode()) if secret else bytes(body)
+            whole = bytes(body)
+            if secret and not response.is_success:  # an answer is data, and may hold any word
+                whole = whole.replace(secret.encode(), _HIDDEN.encode())
             return HttpAnswer(response.status_code, names, whole)
 
 

@@ -111,7 +111,7 @@ def _tokens(logprobs: object) -> dict[str, float] | Unlisted:
         token, value = item.get("token"), item.get("logprob")
         if not isinstance(token, str) or not isinstance(value, int | float) or isinstance(value, bool):
             continue  # a token without a number (llama.cpp writes null for a probability of 0)
-        if not math.isfinite(value) or value > _ROUNDING:
+        if not -1e6 < value <= _ROUNDING:  # also refuses NaN, and whole numbers that no float holds
             return Unlisted("engine", f"the server gave the log-probability {value!r}, which none can be")
         tokens.setdefault(token, min(float(value), 0.0))
     if not tokens:

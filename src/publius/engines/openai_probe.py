@@ -50,6 +50,11 @@ _QUESTION = (user("Reply with the digit 1 or the digit 2, and nothing else."),)
 _CHOICE = ChooseRequest("probe", _QUESTION, ("1", "2"))
 _GENERATE = GenerateRequest("probe", _QUESTION, Sampling(1, stop=("\n\n",)))
 _UNKNOWN_CONTEXT = 131_072  # where nobody says: the server will refuse what is too long
+# what servers do to sampling unless they are told not to, and a request does not ask for
+_NEUTRAL: Mapping[str, Mapping[str, float]] = {
+    "vllm": {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
+    "llamacpp": {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
+}
 _PREFILLS: Mapping[str, PrefillStyle] = {"vllm": "vllm", "llamacpp": "llamacpp"}
 _LISTED_BY_LLAMACPP = (100, 20)
 _LISTED = (20, 5)  # what OpenAI and vLLM list at most, and what smaller hosts do
@@ -145,6 +150,7 @@ def probe_openai(pool: HttpPool, server: Server) -> OpenAIWire:
         server.model,
         prefill=prefill,
         forces_options=owner == "llamacpp",
+        neutral=_NEUTRAL.get(str(owner), {}),
         extra_body=server.extra_body,
     )
     dialect, has_logprobs = _dialect(pool, server, asked, names)

@@ -49,12 +49,14 @@ class Dialect:
 
     `forces_options`: llama.cpp tells what the model gave whatever it is made to say, but lists nothing
     where the answer ends at once or begins with part of a character; so it is made to say an option.
+    `neutral` are the server's own cuts of the distribution (top_k and the like), switched off.
     """
 
     model: str
     prefill: PrefillStyle = "none"
     top_logprobs: int = 20
     forces_options: bool = False
+    neutral: Mapping[str, float] = field(default_factory=dict[str, float])
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -64,6 +66,7 @@ def generate_body(request: GenerateRequest, dialect: Dialect) -> dict[str, objec
     sampling = request.sampling
     body = _body(request, dialect, max_tokens=sampling.max_tokens, temperature=sampling.temperature)
     body |= {"top_p": sampling.top_p, "seed": sampling.seed & 0x7FFFFFFF}
+    body |= {name: value for name, value in dialect.neutral.items() if name not in dialect.extra_body}
     if sampling.stop:
         body["stop"] = [whole_text(stop) for stop in sampling.stop[:_MAX_STOPS]]
     return body
@@ -94,7 +97,8 @@ def choose_body(
 def vote_body(request: ChooseRequest, dialect: Dialect, *, index: int) -> dict[str, object]:
     """Return the body of the vote number `index`: the same question at temperature 1, a seed of its own."""
     body = _body(request, dialect, max_tokens=VOTE_TOKENS, temperature=1.0)
-    return body | {"seed": derive_seed(0, request.id, "vote", index)}
+    body |= {name: value for name, value in dialect.neutral.items() if name not in dialect.extra_body}
+    return body | {"top_p": 1.0, "seed": derive_seed(0, request.id, "vote", index)}
 
 
 def refuse_request(

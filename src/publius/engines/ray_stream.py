@@ -44,18 +44,24 @@ class Inbox:
 
     def __init__(self) -> None:
         self._rows: dict[int, str] = {}
-        self._n_put = 0
+        self._n_put = 0  # places below are all there
+        self._ahead: dict[int, int] = {}  # rows that came before those in front of them: start → how many
         self._n_workers = 0
         self._changed = asyncio.Condition()
         self._is_closed = False
 
-    async def put(self, rows: Sequence[str], answered: Sequence[int]) -> None:
-        """Append rows, and forget those at the places `answered`."""
+    async def put(self, start: int, rows: Sequence[str], answered: Sequence[int]) -> None:
+        """Take rows for the places from `start` on, and forget those at the places `answered`.
+
+        Calls of an actor may overtake each other.
+        """
         async with self._changed:
             for place in answered:
                 self._rows.pop(place, None)
-            self._rows |= dict(enumerate(rows, start=self._n_put))
-            self._n_put += len(rows)
+            self._rows |= dict(enumerate(rows, start=start))
+            self._ahead[start] = len(rows)
+            while n := self._ahead.pop(self._n_put, 0):
+                self._n_put += n
             self._changed.notify_all()
 
     async def take(self, start: int) -> list[str]:
@@ -115,6 +121,7 @@ class Stream:
     """
 
     def __init__(self, transform: Callable[[Any, Any], Any]) -> None:
+        self._n_put = 0
         ray = load_ray()
         self._inbox: Any = ray.remote(num_cpus=0)(Inbox).remote()
         rows: Any = ray.data.read_datasource(
@@ -138,7 +145,8 @@ class Stream:
 
     def put(self, rows: Sequence[str], *, answered: Sequence[int]) -> None:
         """Append rows; those at the places `answered` (counted from 0) are not needed any more."""
-        self._inbox.put.remote(list(rows), list(answered))
+        self._inbox.put.remote(self._n_put, list(rows), list(answered))
+        self._n_put += len(rows)
 
     def take(self, *, timeout_s: float) -> list[OutRow]:
         """Return the results that came, none if none came within `timeout_s` seconds.

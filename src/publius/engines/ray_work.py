@@ -14,6 +14,7 @@ from publius.engines.ray_cluster import load_ray
 from publius.engines.ray_vllm import VllmOptions, check_vllm, refuse_vllm, vllm_transform
 from publius.engines.ray_worker import UrlWorker, probe_url
 from publius.errors import EngineError
+from publius.records import canonical_json
 
 _LEAST_LOOK_AHEAD = 4096  # so that thousands of flows are under way, and rows lie ready at the workers
 
@@ -106,7 +107,14 @@ class VllmWork:
     def __init__(self, model: str, options: VllmOptions, cluster: RayOptions) -> None:
         check_vllm(options)
         revision = options.revision or f"name:{options.model_source}"
-        self.model = ModelIdentity(model, revision, engine="vllm")
+        plain = VllmOptions(options.model_source, options.max_context)
+        deciding = {
+            name: value
+            for name in ("engine_kwargs", "chat_template_kwargs")
+            if (value := getattr(options, name)) != getattr(plain, name)
+        }
+        engine = "vllm" + (canonical_json(deciding) if deciding else "")
+        self.model = ModelIdentity(model, revision, engine=engine)
         self.where = options.model_source
         self.give_up_after = 0
         self._options = options

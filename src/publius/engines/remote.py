@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
 from publius.engines.checks import check_submission
+from publius.engines.http_body import shown
 from publius.engines.http_pool import HttpPool
 from publius.engines.http_refusals import Fatal
 from publius.engines.http_retry import HttpCall, HttpResult
@@ -92,6 +93,7 @@ class RemoteEngine:
         self._n_calls = 0
         self._n_failed_in_a_row = 0
         self._end: Fatal | None = None
+        self._has_answered = False
 
     @property
     def model(self) -> ModelIdentity:
@@ -124,6 +126,8 @@ class RemoteEngine:
             self._refuse("this engine cannot choose: the server tells no log-probabilities", wire.no_choice)
         in_flight = self._pending.keys() | {answer.request_id for answer in self._ready}
         check_submission(requests, in_flight, model=self._model, capabilities=can, is_closed=False)
+        if self._end is not None:
+            return  # the next `wait` tells why
         askable = [request for request in requests if not isinstance(request, ScoreRequest)]
         self._pool.submit([call for request in askable for call in self._calls(wire, request)])
 
@@ -197,7 +201,14 @@ class RemoteEngine:
         results = [one for one in pending.results if one is not None]
         if len(results) < len(pending.results):
             return
-        answer = wire.read(pending.request, results)
+        try:
+            answer = wire.read(pending.request, results)
+        except Exception as error:  # whatever a server says is no reason to lose the others' answers
+            reason = f"the server's answer cannot be read ({type(error).__name__}: {shown(str(error), 160)})"
+            answer = Failure(request_id, "engine", reason)
+        self._has_answered = self._has_answered or not isinstance(answer, Failure | Fatal)
+        if isinstance(answer, Fatal) and self._has_answered and not answer.holds_for_all:
+            answer = Failure(request_id, "engine", answer.what)
         if not isinstance(answer, Fatal):
             del self._pending[request_id]
             self._ready.append(answer)

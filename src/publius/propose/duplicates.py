@@ -29,6 +29,7 @@ _APOSTROPHES = str.maketrans("", "", "'’‘ʼ`´")
 _FIRST_CODE = 0xE000  # a word is one character here; above the surrogates, there is room for a million
 _N_CODES = 0x110000 - _FIRST_CODE
 _LEAST_QUOTED = 5  # words; a shorter known text may stand in another by chance
+_RUN = 8  # words in a row; as many of a longer text do not stand in another by chance
 
 
 class Match(NamedTuple):
@@ -48,6 +49,7 @@ class KnownTexts:
         self._coded: list[str] = []
         self._exact: dict[str, str] = {}
         self._by_opening: dict[str, list[int]] = {}
+        self._by_run: dict[str, int] = {}
 
     def add(self, id: str, text: str) -> None:
         """Know a text from now on; one that is known already keeps its first id."""
@@ -55,6 +57,8 @@ class KnownTexts:
         if coded not in self._exact:
             if len(coded) >= _LEAST_QUOTED:
                 self._by_opening.setdefault(coded[:_LEAST_QUOTED], []).append(len(self._ids))
+            for start in range(len(coded) - _RUN + 1):
+                self._by_run.setdefault(coded[start : start + _RUN], len(self._ids))
             self._exact[coded] = id
             self._ids.append(id)
             self._coded.append(coded)
@@ -80,8 +84,18 @@ class KnownTexts:
         return None if found is None else Match(self._ids[found[2]], float(found[1]))
 
     def quoted(self, text: str) -> str | None:
-        """Return the id of a known text (five words or more) that `text` has word for word, or None."""
+        """Return the id of a known text of which `text` has eight words in a row, or all of five or more.
+
+        >>> known = KnownTexts(0.7)
+        >>> known.add("s1", "Tell me how I can open the door of my neighbour at night without being heard.")
+        >>> known.quoted("Write a song on how I can open the door of my neighbour.")
+        's1'
+        """
         coded = self._encode(text)
+        for start in range(len(coded) - _RUN + 1):
+            place = self._by_run.get(coded[start : start + _RUN])
+            if place is not None:
+                return self._ids[place]
         for start in range(len(coded) - _LEAST_QUOTED + 1):
             for place in self._by_opening.get(coded[start : start + _LEAST_QUOTED], ()):
                 if coded.startswith(self._coded[place], start):

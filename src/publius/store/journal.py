@@ -142,7 +142,7 @@ class Journal:
         query = (
             "SELECT model, total(coalesce(json_extract(result, '$.n_calls'), 1)), "
             f"total({read}), total(json_extract(result, '$.completion_tokens')) "
-            "FROM calls WHERE substr(step, 1, ?) = ? GROUP BY model ORDER BY model"
+            "FROM calls WHERE substr(step, 1, ?) = ? AND json_valid(result) GROUP BY model ORDER BY model"
         )
         try:
             rows = self._connection.execute(query, (len(step_prefix), step_prefix)).fetchall()

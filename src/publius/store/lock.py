@@ -6,6 +6,7 @@ outlives its killed parent does not keep the run.
 Paper: none.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -17,6 +18,7 @@ from publius.errors import StoreError
 from publius.store.files import disk_error
 
 _LOCK = "run.lock"
+_BUSY = frozenset((errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES))
 _PATIENCE_S = 0.5  # whoever asks `is_in_use` holds the lock for a moment
 _handles: set[int] = set()
 
@@ -35,7 +37,7 @@ def lock_run(path: Path) -> Generator[None]:
         raise disk_error(error, path) from error
     _handles.add(handle)
     try:
-        if not _takes(handle):
+        if not _takes(handle, path / _LOCK):
             owner = os.pread(handle, 80, 0).decode("utf-8", "replace").strip() or "another process"
             todo = "wait until it ends, or give this run another directory with --out"
             raise StoreError(f"the run is in use by {owner}", where=path, todo=todo)
@@ -58,17 +60,19 @@ def is_in_use(path: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno in _BUSY
     return False
 
 
-def _takes(handle: int) -> bool:
+def _takes(handle: int, path: Path) -> bool:
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _BUSY:
+                raise disk_error(error, path) from error
             if time.monotonic() > until:
                 return False
             time.sleep(0.02)
