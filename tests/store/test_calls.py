@@ -293,12 +293,15 @@ def test_ask_needs_no_journal() -> None:
 
 
 def test_a_run_that_is_all_in_the_journal_loads_no_engine(journal: Journal) -> None:
-    engine = ScriptedEngine()
-    JournaledEngine(engine, journal, step="s").generate([request("a")])
+    first = JournaledEngine(ScriptedEngine(), journal, step="s").generate([request("a")])
 
     class Unloaded(ScriptedEngine):
         @property
         def capabilities(self) -> Capabilities:
             raise AssertionError("loaded")
 
-    JournaledEngine(Unloaded(), journal, step="s").generate([request("a")])
+    unloaded = Unloaded()
+    assert JournaledEngine(unloaded, journal, step="s").generate([request("a")]) == first
+    assert unloaded.asked == []
+    with pytest.raises(AssertionError, match="loaded"):
+        JournaledEngine(unloaded, journal, step="s").generate([request("b")])
