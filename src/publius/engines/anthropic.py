@@ -44,14 +44,13 @@ from publius.engines.protocol import (
     Completion,
     Failure,
     GenerateRequest,
-    ModelIdentity,
     Sampling,
 )
-from publius.engines.remote import RemoteEngine
+from publius.engines.remote import RemoteEngine, remote_identity
 from publius.engines.token_estimate import likely_prompt_tokens
 from publius.engines.votes import read_votes
 from publius.errors import DataError, EngineError, require
-from publius.records import Conversation, canonical_json, decode, user
+from publius.records import Conversation, decode, user
 
 _HOME = "https://api.anthropic.com"
 _MESSAGES = "/v1/messages"
@@ -131,24 +130,12 @@ def open_with(model: str, *, options: AnthropicOptions, clock: Clock, seed: int 
         seed=seed,
     )
     return RemoteEngine(
-        _identity(model, options),
+        remote_identity(model, "anthropic", options, ("api_version", "extra_body", "sampling", "votes")),
         HttpPool(open_sender, settings),
         probe=lambda pool: _probe(pool, model, options, has_key=bool(key_env)),
         where=base_url,
         give_up_after=options.give_up_after,
     )
-
-
-def _identity(model: str, options: AnthropicOptions) -> ModelIdentity:
-    """Return what the answers are answers of: the model, and the options that decide them."""
-    plain = AnthropicOptions()
-    deciding = {
-        name: value
-        for name in ("api_version", "extra_body", "sampling", "votes")
-        if (value := getattr(options, name)) != getattr(plain, name)
-    }
-    engine = "anthropic" + (canonical_json(deciding) if deciding else "")
-    return ModelIdentity(model, options.revision or f"name:{model}", engine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,9 @@ from publius.engines.http_retry import Clock
 from publius.engines.http_send import Endpoint, HttpSender, check_base_url
 from publius.engines.openai_probe import OpenAIWire, Server, probe_openai
 from publius.engines.openai_wire import OWN_FIELDS
-from publius.engines.protocol import ModelIdentity
-from publius.engines.remote import RemoteEngine
+from publius.engines.remote import RemoteEngine, remote_identity
 from publius.errors import DataError, require
-from publius.records import canonical_json, decode
+from publius.records import decode
 
 _OPENAI = "https://api.openai.com"
 
@@ -110,19 +109,12 @@ def open_with(model: str, *, options: OpenAIOptions, clock: Clock, seed: int | N
         seed=seed,
     )
     return RemoteEngine(
-        _identity(model, options),
+        remote_identity(model, "openai", options, ("extra_body", "votes")),
         HttpPool(open_sender, settings),
         probe=probe,
         where=base_url,
         give_up_after=options.give_up_after,
     )
-
-
-def _identity(model: str, options: OpenAIOptions) -> ModelIdentity:
-    """Return what the answers are answers of: the model, and the options that decide them, not the server."""
-    deciding = {name: value for name in ("extra_body", "votes") if (value := getattr(options, name))}
-    engine = "openai" + (canonical_json(deciding) if deciding else "")
-    return ModelIdentity(model, options.revision or f"name:{model}", engine)
 
 
 def _checked(model: str, options: OpenAIOptions) -> str:

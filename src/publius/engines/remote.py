@@ -27,7 +27,7 @@ from publius.engines.protocol import (
     ScoreRequest,
 )
 from publius.errors import EngineError
-from publius.records import Conversation
+from publius.records import Conversation, canonical_json
 
 
 class Wire(Protocol):
@@ -62,6 +62,19 @@ class _Pending:
 
     request: GenerateRequest | ChooseRequest
     results: list[HttpResult | None] = field(default_factory=list[HttpResult | None])
+
+
+def remote_identity(model: str, engine: str, options: object, deciding: Sequence[str]) -> ModelIdentity:
+    """Return what a server's answers are answers of: the model, and the options that decide them.
+
+    `deciding` names fields of `options` (a dataclass with defaults, one of them `revision`); those that have
+    their default are left out, and so is the server's address.
+    """
+    plain = type(options)()
+    values = {name: getattr(options, name) for name in deciding}
+    chosen = {name: value for name, value in values.items() if value != getattr(plain, name)}
+    revision: str = getattr(options, "revision", "") or f"name:{model}"
+    return ModelIdentity(model, revision, engine + (canonical_json(chosen) if chosen else ""))
 
 
 class RemoteEngine:
