@@ -105,16 +105,30 @@ def waits(limited: RateLimits, n_calls: int, n_tokens: int = 0, start: float = 0
     """Return when each of `n_calls` goes, if each goes as soon as it may."""
     now, times = start, []
     for _ in range(n_calls):
-        now += max(0.0, limited.wait_s(now))
+        now += max(0.0, limited.wait_s(now, 0))
         limited.take(now, n_tokens)
         times.append(now)
     return times
 
 
-def test_without_limits_the_connections_begin_within_a_second_and_then_nobody_waits():
-    times = waits(limits(), 1000)
-    assert 0.0 < times[-1] <= 1.0
-    assert len(set(times[300:])) == 1
+def test_connections_open_one_after_the_other_over_two_seconds():
+    limited = limits(n=40)
+    opened = []
+    for n_in_flight in range(40):
+        now = 10.0 + limited.wait_s(10.0, n_in_flight)
+        limited.take(10.0, 0)
+        opened.append(now)
+    assert opened[0] == 10.0
+    assert opened == sorted(opened)
+    assert 11.5 < opened[-1] <= 12.0
+
+
+def test_few_connections_open_soon_and_then_nobody_waits():
+    limited = limits(n=4)
+    limited.take(0.0, 0)
+    assert limited.wait_s(0.0, 3) == pytest.approx(0.3)
+    assert limited.wait_s(0.31, 3) <= 0
+    assert waits(limited, 1000, start=0.31) == [0.31] * 1000
 
 
 def test_calls_are_spaced_evenly_and_a_little_slower_than_allowed():
@@ -142,7 +156,7 @@ def test_a_pause_holds_everybody_and_a_longer_one_wins():
     limited.take(0.0, 0)
     limited.pause(1.0, 30.0, sent_at=0.0)
     limited.pause(2.0, 5.0, sent_at=0.0)
-    assert limited.wait_s(3.0) == pytest.approx(28.0)
+    assert limited.wait_s(3.0, 0) == pytest.approx(28.0)
 
 
 def test_a_refusal_of_the_first_calls_teaches_no_pace():

@@ -68,6 +68,7 @@ class RetryLoop:
         self._limits = limits
         self._slots = asyncio.Semaphore(n_connections)
         self._turn = asyncio.Lock()
+        self._n_in_flight = 0
         self._jitter = jitter
         self._clock = clock
 
@@ -78,7 +79,10 @@ class RetryLoop:
         while True:
             async with self._slots:
                 sent_at = await self._take_turn(call.n_tokens)
-                outcome = await self._send(call)
+                try:
+                    outcome = await self._send(call)
+                finally:
+                    self._n_in_flight -= 1
             now, today = self._clock.now(), self._clock.today()
             retry = next_try(outcome, n_retries, policy, jitter=self._jitter(), now=today)
             if retry is None:
@@ -91,8 +95,9 @@ class RetryLoop:
     async def _take_turn(self, n_tokens: int) -> float:
         """Wait until the limits let the next call go, one caller at a time; return when that was."""
         async with self._turn:
-            while (wait_s := self._limits.wait_s(self._clock.now())) > 0:
+            while (wait_s := self._limits.wait_s(self._clock.now(), self._n_in_flight)) > 0:
                 await self._clock.sleep(wait_s)
             now = self._clock.now()
             self._limits.take(now, n_tokens)
+            self._n_in_flight += 1
             return now
