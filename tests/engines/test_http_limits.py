@@ -106,7 +106,7 @@ def waits(limited: RateLimits, n_calls: int, n_tokens: int = 0, start: float = 0
     now, times = start, []
     for _ in range(n_calls):
         now += max(0.0, limited.wait_s(now, 0))
-        limited.take(now, n_tokens)
+        limited.take(now, n_tokens, 0)
         times.append(now)
     return times
 
@@ -116,7 +116,7 @@ def test_connections_open_one_after_the_other_over_two_seconds():
     opened = []
     for n_in_flight in range(40):
         now = 10.0 + limited.wait_s(10.0, n_in_flight)
-        limited.take(10.0, 0)
+        limited.take(10.0, 0, n_in_flight)
         opened.append(now)
     assert opened[0] == 10.0
     assert opened == sorted(opened)
@@ -125,10 +125,18 @@ def test_connections_open_one_after_the_other_over_two_seconds():
 
 def test_few_connections_open_soon_and_then_nobody_waits():
     limited = limits(n=4)
-    limited.take(0.0, 0)
+    limited.take(0.0, 0, 0)
     assert limited.wait_s(0.0, 3) == pytest.approx(0.3)
     assert limited.wait_s(0.31, 3) <= 0
     assert waits(limited, 1000, start=0.31) == [0.31] * 1000
+
+
+def test_after_a_time_without_calls_connections_open_anew():
+    limited = limits(n=4)
+    limited.take(0.0, 0, 0)
+    assert limited.wait_s(100.0, 3) <= 0
+    limited.take(100.0, 0, 0)
+    assert limited.wait_s(100.0, 3) == pytest.approx(0.3)
 
 
 def test_calls_are_spaced_evenly_and_a_little_slower_than_allowed():
@@ -153,7 +161,7 @@ def test_an_idle_time_buys_no_burst():
 
 def test_a_pause_holds_everybody_and_a_longer_one_wins():
     limited = limits()
-    limited.take(0.0, 0)
+    limited.take(0.0, 0, 0)
     limited.pause(1.0, 30.0, sent_at=0.0)
     limited.pause(2.0, 5.0, sent_at=0.0)
     assert limited.wait_s(3.0, 0) == pytest.approx(28.0)

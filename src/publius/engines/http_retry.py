@@ -98,6 +98,6 @@ class RetryLoop:
             while (wait_s := self._limits.wait_s(self._clock.now(), self._n_in_flight)) > 0:
                 await self._clock.sleep(wait_s)
             now = self._clock.now()
-            self._limits.take(now, n_tokens)
+            self._limits.take(now, n_tokens, self._n_in_flight)
             self._n_in_flight += 1
             return now
