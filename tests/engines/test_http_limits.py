@@ -115,7 +115,7 @@ def test_connections_open_one_after_the_other_over_two_seconds():
     limited = limits(n=40)
     opened = []
     for n_in_flight in range(40):
-        now = 10.0 + limited.wait_s(10.0, n_in_flight)
+        now = 10.0 + max(0.0, limited.wait_s(10.0, n_in_flight))
         limited.take(10.0, 0, n_in_flight)
         opened.append(now)
     assert opened[0] == 10.0
