@@ -3,8 +3,6 @@
 Calls are spaced evenly, one per cent slower than the limit, so that no window of a minute, wherever the
 server lays it, holds more than it allows. A pause that one refused call brings holds every call, and after
 it they do not come back at once: each of the first ones waits a little more than the one before.
-Where nothing was in flight, connections open one after the other over two seconds: no server is met by all of
-them at once, and a program that dies at its start, as with a wrong setting, has few calls to ask again.
 
 A limit that nobody told is learned. A refusal shows how many calls the server took in the last minute;
 from then on calls keep a pace just below that, and the pace rises again, slowly first, while nothing is
@@ -22,8 +20,6 @@ _LEARNED_SHARE = 0.95  # of a rate at which calls were refused
 _KEPT_SHARE = 0.92  # of a learned pace, at most, after a further refusal
 _RISE = 1.01  # to the power of the squared minutes since the last refusal
 _SPREAD_S = 1.0  # over which one call a connection comes back after a pause
-_OPENING_S = 2.0  # over which connections open where nothing was in flight
-_OPENING_SPACE_S = 0.1  # at most, between two of them
 _CATCH_UP_S = 0.1  # sleeping too long is made up for, up to this
 
 
@@ -40,20 +36,15 @@ class RateLimits:
         self._n_connections = n_connections
         self._free_at = self._tokens_free_at = self._paused_until = self._paused_at = float("-inf")
         self._n_to_spread = 0
-        self._opening_space_s = min(_OPENING_S / n_connections, _OPENING_SPACE_S)
-        self._began_at = float("-inf")
         self._sent: deque[float] = deque()
         self._learned: tuple[float, float] | None = None  # seconds between calls, and when that was learned
 
-    def wait_s(self, now: float, n_in_flight: int) -> float:
-        """Return how long the next call must wait beside those in flight; 0 or less if it may go."""
-        opens_at = self._began_at + n_in_flight * self._opening_space_s
-        return max(self._free_at, self._tokens_free_at, self._paused_until, opens_at) - now
+    def wait_s(self, now: float) -> float:
+        """Return how long the next call must wait; 0 or less if it may go."""
+        return max(self._free_at, self._tokens_free_at, self._paused_until) - now
 
-    def take(self, now: float, n_tokens: int, n_in_flight: int) -> None:
-        """Note that a call of so many tokens goes now, beside those in flight."""
-        if n_in_flight == 0:
-            self._began_at = now
+    def take(self, now: float, n_tokens: int) -> None:
+        """Note that a call of so many tokens goes now."""
         self._sent.append(now)
         while self._sent[0] <= now - _WINDOW_S:
             self._sent.popleft()
