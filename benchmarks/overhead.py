@@ -1,7 +1,8 @@
 """What the harness itself costs: an engine that answers at once, every answer durable in the journal.
 
-Prompts become answers and a file of records, by the functions that the stages use. Measured for 100,000 and
-1,000,000 rows, each in a process of its own: rows a second, how the time grows, and the peak of memory.
+From a file of prompts to a finished stage: they are read, checked, hashed and drawn as in any run, the stage
+`revise` samples an answer to each, and writes its records, its exports and its manifest. Measured for 100,000
+and 1,000,000 rows, each in a process of its own: rows a second, how the time grows, and the peak of memory.
 
 Run: .venv/bin/python benchmarks/overhead.py --json
 """
@@ -16,22 +17,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import publius
-from publius.engines.answers import sample_answers
 from publius.engines.protocol import (
     Answer,
     Capabilities,
     Completion,
     ModelIdentity,
     Request,
-    Sampling,
 )
-from publius.records import Conversation, Demonstration, Prompt, user
-from publius.revise.demonstrations import helpful_demonstrations
-from publius.store import Journal, JournaledEngine, write_records
+from publius.pipeline.context import RunContext
+from publius.pipeline.recipe import PromptSources, Recipe
+from publius.records import Conversation, split_of
+from publius.revise.config import ReviseConfig
+from publius.revise.stage import run_revise
+from publius.store import StageStore, open_run
 
 SIZES = (100_000, 1_000_000)
 ANSWER = "Bring water to the boil, put the eggs in with a spoon, and wait seven minutes. "
@@ -62,32 +64,53 @@ class Instant:
         self._asked = []
 
 
-def prompts(n: int) -> Iterator[Prompt]:
-    """Yield prompts one by one: their source is no part of what is measured."""
-    for i in range(n):
-        text = f"How long do I boil egg number {i}, if it comes out of the fridge and is rather large?"
-        yield Prompt(f"prompt-{i:07d}", "helpful", "cooking", "train", (user(text),))
+def write_prompts(path: Path, n: int) -> None:
+    """Write a file with `n` prompts that may be trained on, before anything is measured."""
+    n_written = number = 0
+    with path.open("w", encoding="utf-8") as file:
+        while n_written < n:
+            text = (
+                f"How long do I boil egg number {number}, if it comes out of the fridge and is rather large?"
+            )
+            number += 1
+            if split_of(text) == "train":
+                file.write(json.dumps({"prompt": text, "kind": "cooking"}) + "\n")
+                n_written += 1
 
 
-def demonstrations(run: JournaledEngine, n: int) -> Iterator[Demonstration]:
-    """Yield what the revise stage makes of helpful prompts."""
-    answers = sample_answers(prompts(n), run.run, sampling=Sampling(64), seed=0)
-    for prompt, texts in zip(prompts(n), answers, strict=True):
-        yield from helpful_demonstrations(prompt, texts)
+def run_stage(folder: Path, prompts: Path, n: int) -> tuple[int, int]:
+    """Carry out the revise stage on the prompts of a file; return its rows, and how many calls are kept."""
+    recipe = Recipe(
+        "overhead",
+        prompts=PromptSources(red_team=(), helpful=(str(prompts),), trait=()),
+        revise=ReviseConfig(n_helpful=n),
+    )
+    context = RunContext(recipe, lambda step, done, total: None)
+    with open_run(folder) as run:
+        inputs = context.prompts_hash
+        run.begin("revise", inputs)
+        result = run_revise(
+            StageStore("revise", run.stage_path("revise"), run.journal, recipe.seed, context.on_progress),
+            recipe.revise,
+            prompts=context.draw(n_red_team=0, n_helpful=n, held_out=False),
+            constitution=context.constitution,
+            policy=Instant(),
+            critic=Instant(),
+        )
+        manifest = run.finish("revise", inputs, recipe=inputs, result=result, seconds=0.0)
+    return manifest.figures["n_demonstrations"], manifest.calls
 
 
 def measure(n: int) -> dict[str, float]:
     """Return the seconds and the peak of memory (MB) of n rows in a new run."""
     folder = Path(tempfile.mkdtemp(prefix="overhead-", dir=Path.cwd()))
     try:
+        write_prompts(folder / "prompts.jsonl", n)
         began = time.perf_counter()
-        with Journal(folder / "journal.sqlite") as journal:
-            asker = JournaledEngine(Instant(), journal, step="revise/draft")
-            n_written = write_records(folder / "demonstrations.jsonl", demonstrations(asker, n))
-            n_kept = journal.count()
+        counts = run_stage(folder / "run", folder / "prompts.jsonl", n)
         seconds = time.perf_counter() - began
-        if (n_written, n_kept) != (n, n):
-            raise SystemExit(f"{n_written} rows written and {n_kept} kept of {n}")
+        if counts != (n, n):
+            raise SystemExit(f"{counts[0]} rows written and {counts[1]} calls kept of {n}")
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return {"seconds": seconds, "peak_mb": peak_mb}
     finally:

@@ -70,6 +70,24 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="session")
+def tiny_pm_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A preference model on the tiny Llama's body with a random head, and a scale with a temperature."""
+    torch = pytest.importorskip("torch")
+    from publius.preference.model import build_pm
+    from publius.preference.scale import RewardScale, write_scale
+    from publius.training.weights import load_causal_lm, save_model
+
+    loaded = load_causal_lm(tiny_model_dir)
+    pm = build_pm(loaded)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        pm.score.weight.copy_(torch.randn(pm.score.weight.shape, generator=generator))
+    directory = save_model(pm, loaded.tokenizer, tmp_path_factory.mktemp("tiny-pm") / "model")
+    write_scale(directory, RewardScale(mean=0.25, std=2.0, n=64, temperature=1.5, n_temperature=40))
+    return directory
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_for_tiny_models(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run tiny models on one thread: two spend most of their time waiting for each other."""

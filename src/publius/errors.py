@@ -3,7 +3,7 @@
     PubliusError (exit 1)
     ├── UsageError            (exit 2)  a command line that cannot be carried out
     ├── DataError             (exit 3)  a recipe, constitution, prompt file or record that is wrong
-    │   └── JudgeNotTrusted   (exit 3)  the audit's interval contains chance
+    │   └── JudgeNotTrusted   (exit 3)  the audit's interval does not lie above chance
     ├── MissingExtra          (exit 3)  an optional dependency is not installed
     ├── EngineError           (exit 4)  a model or server that cannot do what was asked
     ├── BudgetReached         (exit 5)  the run has spent what it may
@@ -48,7 +48,7 @@ class DataError(PubliusError):
 
 
 class JudgeNotTrusted(DataError):
-    """The audit could not tell the feedback model from chance."""
+    """The audit could not tell the feedback model from chance, or found it inverted."""
 
 
 class MissingExtra(PubliusError):

@@ -41,6 +41,22 @@ def test_the_first_help_loads_nothing_heavy() -> None:
     assert "demo" in done.stdout
 
 
+def test_options_that_another_engine_does_not_have_are_left_out_with_a_word(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'stages = ["revise"]\n[models.critic]\nmodel = "m"\nengine = "ray"\n'
+        'options = { base_urls = ["http://127.0.0.1:9/v1"], workers = 3 }\n'
+        '[models.policy]\nmodel = "m"\nengine = "openai"\n'
+    )
+    asked = ["run", "mine.toml", "--engine", "openai", "--dry-run"]
+    done = publius(*asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(
+        "models.critic: left out are options that 'openai' does not have: base_urls"
+    )
+    assert done.stderr.rstrip().endswith("base_url is http://127.0.0.1:9/v1")
+    assert publius(*asked, "-q", cwd=tmp_path).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -460,6 +460,37 @@ class EngineSuite:
             if abs(theirs[0] - theirs[1]) > 2 * slack:
                 assert (ours[0] > ours[1]) == (theirs[0] > theirs[1])
 
+    # Plain texts
+
+    def test_a_plain_text_has_no_turns_or_is_refused(self, engine: Engine):
+        text = "Once upon a time there was a river. It was"
+        asked = question("plain", (), prefill=text), question("empty", ())
+        found = answers_of(engine, asked)
+        plain, empty = found["plain"], found["empty"]
+        assert isinstance(empty, Failure)
+        assert empty.owner == "input"
+        if isinstance(plain, Completion):
+            assert plain.prompt_tokens < engine.count_tokens((user(text),))
+        else:
+            assert isinstance(plain, Failure)
+            assert plain.owner == "input"
+            assert "turn" in plain.reason
+
+    def test_the_next_word_of_a_plain_text_is_the_yardsticks(
+        self, chooser: Engine, subject: Subject, request: pytest.FixtureRequest
+    ):
+        slack = subject.yardstick_slack
+        if slack is None:
+            pytest.skip("the yardstick has other weights")
+        texts = {topic: f"{HOSTILE}\n\nIs {topic} (A) good or (B) bad?\nThe answer is: (" for topic in TOPICS}
+        requests = [ChooseRequest(topic, (), ("A", "B"), text) for topic, text in texts.items()]
+        found = answers_of(chooser, requests)
+        if isinstance(found[TOPICS[0]], Failure):
+            pytest.skip("this engine asks in turns")
+        expected = choices_of(request.getfixturevalue("yardstick"), requests)
+        for topic, choice in expected.items():
+            assert found[topic].logprobs == pytest.approx(choice.logprobs, abs=slack)
+
     # Given answers
 
     @pytest.fixture

@@ -4,13 +4,17 @@ Only waiting is not real: the clock jumps over every wait, and what it jumped is
 """
 
 import asyncio
+import math
 import socket
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 from unittest.mock import patch
 
+from publius.engines.anthropic import AnthropicWire
+from publius.engines.anthropic_wire import AnthropicDialect
 from publius.engines.http_policy import HttpOutcome, HttpPolicy
 from publius.engines.http_pool import HttpPool, PoolSettings
 from publius.engines.http_retry import Clock, HttpCall
@@ -20,17 +24,19 @@ from publius.engines.openai_wire import Dialect
 from publius.engines.protocol import (
     Answer,
     Capabilities,
+    Choice,
+    ChooseRequest,
     Completion,
     Failure,
     GenerateRequest,
     ModelIdentity,
     Sampling,
 )
-from publius.engines.remote import RemoteEngine
+from publius.engines.remote import RemoteEngine, Wire
 from publius.errors import EngineError
 from publius.records import user
 
-from .fault_kinds import RETRIES, TODAY_S, Kind
+from .fault_kinds import RETRIES, TODAY_S, VOTES, Kind
 from .fault_server import FaultServer
 
 NO_HOST = "no-such-host.invalid"
@@ -72,9 +78,13 @@ class CountingSender:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one item: `n_heard` is how many calls the server heard of, `problem` what is wrong."""
+    """What came of one item: `n_heard` is how many calls the server heard of, `problem` what is wrong.
+
+    It ended once, with an answer, a failure of its own or with the run, or else `end` is "".
+    """
 
     item: str
+    end: Literal["done", "failed", "run ended", ""]
     n_sent: int
     n_heard: int
     calls_are_right: bool
@@ -84,7 +94,7 @@ class Outcome:
 def run_kind(server: FaultServer, kind: Kind, *, n_items: int, seed: int = 0) -> list[Outcome]:
     """Return what came of `n_items` items of `kind`, each asked for once."""
     items = [f"{kind.name}|{index}" for index in range(n_items)]
-    requests = [GenerateRequest(item, (user(item),), Sampling(16, temperature=0.0)) for item in items]
+    requests = [_request(kind, item) for item in items]
     time, senders = RushedClock(), list[CountingSender]()
     engine = _engine(server, kind, time=time, senders=senders, seed=seed)
     ends: dict[str, list[Answer | EngineError]] = {item: [] for item in items}
@@ -101,6 +111,12 @@ def run_kind(server: FaultServer, kind: Kind, *, n_items: int, seed: int = 0) ->
     return [_judge(kind, item, sent_at[item], ends[item], len(server.calls_of(item))) for item in items]
 
 
+def _request(kind: Kind, item: str) -> GenerateRequest | ChooseRequest:
+    if kind.asks == "completion":
+        return GenerateRequest(item, (user(item),), Sampling(16, temperature=0.0))
+    return ChooseRequest(item, (user(item),), ("1", "2"))
+
+
 def _engine(
     server: FaultServer, kind: Kind, *, time: RushedClock, senders: list[CountingSender], seed: int
 ) -> RemoteEngine:
@@ -113,11 +129,17 @@ def _engine(
         return senders[-1]
 
     settings = PoolSettings(n_connections, policy=HttpPolicy(RETRIES), clock=time.clock(), seed=seed)
-    capabilities = Capabilities(generate=True, choose=True, score=False, max_context=4096)
-    wire = OpenAIWire(Dialect("test-model"), capabilities, "/v1/chat/completions", 0, None)
-    identity = ModelIdentity("test-model", "name:test-model", "openai")
+    wire, identity = _wire(kind), ModelIdentity("test-model", "name:test-model", kind.protocol)
     pool = HttpPool(open_sender, settings)
     return RemoteEngine(identity, pool, probe=lambda pool: wire, where=endpoint.base_url)
+
+
+def _wire(kind: Kind) -> Wire:
+    capabilities = Capabilities(generate=True, choose=True, score=False, max_context=4096)
+    n_votes = VOTES if kind.asks == "votes" else 0
+    if kind.protocol == "anthropic":
+        return AnthropicWire(AnthropicDialect("test-model"), capabilities, n_votes)
+    return OpenAIWire(Dialect("test-model"), capabilities, "/v1/chat/completions", n_votes, None)
 
 
 def _url(server: FaultServer, kind: Kind) -> str:
@@ -131,7 +153,7 @@ def _url(server: FaultServer, kind: Kind) -> str:
 
 
 def _ends_of(
-    engine: RemoteEngine, requests: Sequence[GenerateRequest]
+    engine: RemoteEngine, requests: Sequence[GenerateRequest | ChooseRequest]
 ) -> Generator[tuple[str, Answer | EngineError]]:
     engine.submit(requests)
     open_items = {request.id for request in requests}
@@ -153,7 +175,15 @@ def _judge(
     in_time = kind.wait_s == 0 or kind.wait_s <= waited <= kind.wait_s + 0.15
     calls_are_right = len(sent_at) == kind.n_calls and heard_all and in_time
     problem = _problem(kind, ends[0]) if len(ends) == 1 else f"{len(ends)} ends"
-    return Outcome(item, len(sent_at), n_heard, calls_are_right, problem)
+    return Outcome(item, _end_of(ends), len(sent_at), n_heard, calls_are_right, problem)
+
+
+def _end_of(ends: Sequence[Answer | EngineError]) -> Literal["done", "failed", "run ended", ""]:
+    if len(ends) != 1:
+        return ""
+    if isinstance(ends[0], EngineError):
+        return "run ended"
+    return "failed" if isinstance(ends[0], Failure) else "done"
 
 
 def _problem(kind: Kind, end: Answer | EngineError) -> str:
@@ -161,12 +191,19 @@ def _problem(kind: Kind, end: Answer | EngineError) -> str:
     if isinstance(end, EngineError):
         is_right = kind.end == "fatal" and end.where and end.todo
         return "" if is_right else f"the run ended: {end}"
+    n_calls = VOTES if kind.asks == "votes" else 1
     if isinstance(end, Failure):
         is_right = end.owner == kind.end and end.reason and end.reason.isprintable()
-        return "" if is_right else f"{end}"
+        return "" if is_right and end.n_calls == n_calls else f"{end}"
+    if isinstance(end, Choice):
+        wanted = kind.probs or tuple(map(math.exp, end.logprobs))
+        is_right = all(math.isclose(math.exp(x), prob) for x, prob in zip(end.logprobs, wanted, strict=True))
+        counts = 1 <= end.prompt_tokens <= 100 * n_calls and 1 <= end.completion_tokens <= 8 * n_calls
+        is_right = is_right and counts and (end.n_calls, end.n_failed) == (n_calls, kind.n_failed)
+        return "" if is_right and kind.end == "done" else f"{end}"
     assert isinstance(end, Completion)
     texts = {kind.text} if kind.text is not None else {f"You said: {end.request_id}"}
-    counts = 1 <= end.prompt_tokens <= 100 and 1 <= end.completion_tokens <= 16
+    counts = 1 <= end.prompt_tokens <= 100 and min(1, len(end.text)) <= end.completion_tokens <= 16
     is_right = kind.end == "done" and end.text in texts and end.finish == kind.finish and counts
     return "" if is_right else f"{end}"
 

@@ -10,6 +10,8 @@ from publius.engines.anthropic import AnthropicOptions, open_anthropic, open_wit
 from publius.engines.anthropic_wire import AnthropicDialect, generate_body, read_message, refuse_message
 from publius.engines.protocol import Answer, Choice, Completion, Failure, GenerateRequest, Sampling
 from publius.engines.remote import RemoteEngine
+from publius.engines.token_estimate import likely_prompt_tokens
+from publius.engines.votes import VOTE_TOKENS
 from publius.errors import DataError, EngineError
 from publius.records import conversation
 
@@ -378,6 +380,16 @@ def test_a_choice_is_the_share_of_the_votes(server: MessagesServer):
     bodies = [call.body for call in server.questions()]
     assert len(bodies) == 8
     assert all("temperature" not in body and body["max_tokens"] <= 8 for body in bodies)
+    assert (found.prompt_tokens, found.completion_tokens, found.n_calls) == (8 * 11, 8 * 3, 8)
+
+
+def test_every_vote_counts_for_the_limit_of_tokens_with_all_that_it_may_say(server: MessagesServer):
+    engine = open_at(server, votes=2)
+    asked = choice("r", "Which?", ("1", "2"), prefill="")
+    calls = engine.wire().calls(asked)
+    engine.close()
+    assert not isinstance(calls, Failure)
+    assert [call.n_tokens for call in calls] == [likely_prompt_tokens(asked.messages) + VOTE_TOKENS] * 2
 
 
 def test_votes_of_refusals_are_the_models_failure(server: MessagesServer):

@@ -16,6 +16,8 @@ from publius.engines.protocol import (
     Sampling,
     ScoreRequest,
 )
+from publius.engines.token_estimate import likely_prompt_tokens
+from publius.engines.votes import VOTE_TOKENS
 from publius.errors import EngineError
 from publius.records import user
 
@@ -218,3 +220,11 @@ def test_a_prefill_is_sent_to_vllm_and_refused_elsewhere(serve, open_it):
     assert isinstance(refused, Failure)
     assert refused.owner == "input"
     assert isinstance(all_of(open_it(serve(), prefill="vllm"), [request])["r"], Completion)
+
+
+def test_every_vote_counts_for_the_limit_of_tokens_with_all_that_it_may_say(serve, open_it):
+    wire = open_it(serve(answer=silent_on_logprobs), votes=3).wire()
+    calls = wire.calls(choose())
+    n_prompt = likely_prompt_tokens(choose().messages)
+    assert [call.n_tokens for call in calls] == [n_prompt + VOTE_TOKENS] * 3
+    assert {call.body["max_tokens"] for call in calls} == {VOTE_TOKENS}

@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from publius.engines.http_refusals import Fatal
 from publius.engines.openai_wire import (
     OWN_FIELDS,
     Dialect,
@@ -19,7 +21,7 @@ from publius.engines.openai_wire import (
     vote_body,
 )
 from publius.engines.protocol import Choice, ChooseRequest, Completion, Failure, GenerateRequest, Sampling
-from publius.engines.votes import read_votes, verdict_of
+from publius.engines.votes import CastVote, count_votes, verdict_of
 from publius.records import conversation, user
 
 from .fault_server import completion, logprobs
@@ -336,14 +338,47 @@ def test_what_is_no_vote(text: str):
 
 
 def test_votes_become_shares_and_the_mass_is_the_readable_part():
-    answer = read_votes(CHOOSE, ["1", "1.", " 1", "2", "hm", "1", "1", "?"], prompt_tokens=80)
+    answer = count_votes(CHOOSE, cast("1", "1.", " 1", "2", "hm", "1", "1", "?"))
     assert probs(answer) == pytest.approx([(5 + 0.5) / 7 * 6 / 8, (1 + 0.5) / 7 * 6 / 8])
     assert sum(probs(answer)) == pytest.approx(6 / 8)
     assert isinstance(answer, Choice)
     assert (answer.prompt_tokens, answer.completion_tokens, answer.n_calls) == (80, 8, 8)
-    nothing = read_votes(CHOOSE, ["hm", "?"], prompt_tokens=80)
+    nothing = count_votes(CHOOSE, cast("hm", "?"))
     assert isinstance(nothing, Failure)
-    assert nothing.owner == "model"
+    assert (nothing.owner, nothing.n_calls) == ("model", 2)
+
+
+def cast(*texts: str) -> list[CastVote | Failure | Fatal]:
+    return [CastVote(text, 10, 1) for text in texts]
+
+
+def test_a_failed_vote_is_counted_and_takes_nothing_from_the_others():
+    gone, long = Failure("c", "engine", "gone"), Failure("c", "input", "too long")
+    whole = count_votes(CHOOSE, cast("1", "2", "1", "hm"))
+    answer = count_votes(CHOOSE, [gone, *cast("1", "2"), long, *cast("1", "hm")])
+    assert isinstance(whole, Choice)
+    assert answer == replace(whole, n_calls=6, n_failed=2)
+    assert answer.prompt_tokens == 40
+
+
+def test_all_votes_failed_is_a_failure_which_is_the_engines_if_one_was():
+    gone, long = Failure("c", "engine", "gone"), Failure("c", "input", "too long")
+    assert count_votes(CHOOSE, [long]) == Failure(CHOOSE.id, "input", "too long")
+    assert count_votes(CHOOSE, [long, long]) == Failure(
+        CHOOSE.id, "input", "all 2 votes failed: too long", n_calls=2
+    )
+    assert count_votes(CHOOSE, [long, gone]) == Failure(
+        CHOOSE.id, "engine", "all 2 votes failed: gone", n_calls=2
+    )
+
+
+def test_a_vote_ends_the_run_where_its_refusal_holds_for_all_or_no_vote_came():
+    key, path = Fatal("the key", "check it"), Fatal("the path", "check it", holds_for_all=False)
+    assert count_votes(CHOOSE, [*cast("1"), key]) is key
+    assert count_votes(CHOOSE, [Failure("c", "engine", "gone"), path]) is path
+    answer = count_votes(CHOOSE, [path, *cast("1")])
+    assert isinstance(answer, Choice)
+    assert (answer.n_calls, answer.n_failed) == (2, 1)
 
 
 def test_a_filtered_vote_is_unreadable_and_a_broken_one_is_the_servers():

@@ -13,7 +13,7 @@ from publius.engines.protocol import Choice, ChooseRequest, Completion, Engine, 
 from publius.errors import DataError, EngineError
 from publius.records import conversation, user
 
-from .conformance import all_that_come, answers_of, by_id
+from .conformance import all_that_come, answers_of, by_id, choices_of
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openvino_genai") is None, reason="openvino-genai is not installed"
@@ -111,3 +111,33 @@ def test_awkward_options_do_not_break_the_grammar(exact: Engine):
     choice = answers_of(exact, [ChooseRequest("c", (user("Say a sign."),), options, "Here: ")])["c"]
     assert isinstance(choice, Choice), choice
     assert all(logprob < 0 for logprob in choice.logprobs)
+
+
+@pytest.mark.model
+def test_what_goes_on_from_one_prompt_does_not_mix(exact: Engine, smollm2_path: Path):
+    """openvino lends the last, partly filled block of a prompt to all that go on from it (`prefix.py`)."""
+    topics = ("rivers", "a much longer river", "the sea, the moon and the tides")
+    questions = [(user(f"{RULES}\nWhich is right about {topic}, A or B?"),) for topic in topics]
+    first = [ChooseRequest(str(i), messages, ("A", "B")) for i, messages in enumerate(questions)]
+    words = ("red", "many small and some very large things", "nothing", "what I was told yesterday")
+    then = [
+        ChooseRequest(f"{i}/{word}", messages, ("A", "B"), f"I think of {word}, so the answer is (")
+        for i, messages in enumerate(questions)
+        for word in words
+    ]
+    answers_of(exact, first)
+    found = choices_of(exact, then)
+    plain = open_openvino(smollm2_path, name="smollm2", options={"precision": "f32", "prefix_cache": False})
+    expected = choices_of(plain, then)
+    plain.close()
+    for id, choice in expected.items():
+        assert found[id].logprobs == pytest.approx(choice.logprobs, abs=1e-3), id
+
+
+@pytest.mark.model
+def test_an_option_that_nothing_points_to_has_its_log_probability_too(exact: Engine):
+    likely = ChooseRequest("likely", (user("What is the capital of France?"),), ("The", "Paris"))
+    other = ChooseRequest("other", likely.messages, ("The", "Paris", "Qu", "Z", "!"))
+    choices = choices_of(exact, [likely, other])
+    assert choices["other"].logprobs[:2] == pytest.approx(choices["likely"].logprobs, abs=1e-3)
+    assert max(choices["other"].logprobs[2:]) < min(choices["other"].logprobs[0], -3)

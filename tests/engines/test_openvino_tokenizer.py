@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publius.engines.openvino_tokenizer import split_text
+from publius.engines.openvino_tokenizer import split_text, split_words
 
 
 @given(text=st.text(alphabet="ab \n.é", max_size=200), max_chars=st.integers(2, 40))
@@ -21,3 +21,11 @@ def test_words_are_never_cut(words: list[str]):
 
 def test_no_text_has_no_pieces():
     assert split_text("", max_chars=4) == []
+
+
+@given(text=st.text(alphabet="ab \n.é", max_size=200), other=st.text(alphabet="ab .", max_size=40))
+def test_a_common_beginning_has_common_parts(text: str, other: str):
+    ours, theirs = split_words(text, n_chars=8), split_words(text + other, n_chars=8)
+    assert "".join(ours) == text
+    assert theirs[: len(ours[:-1])] == ours[:-1]
+    assert all(len(part) >= 8 for part in ours[:-1])

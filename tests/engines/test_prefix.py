@@ -1,16 +1,27 @@
-"""Prompts with a common beginning are neighbours, and wait for the first of them, and only for that."""
+"""Prompts with a common beginning are neighbours, and wait for the first of them, and only for that.
+
+And prompts that go on from where another one ended inside a block are computed one after the other.
+"""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publius.engines.prefix import GroupedQueue, PrefixGate, block_keys
+from publius.engines.prefix import Blocks, GroupedQueue, PrefixGate, block_keys
 
 SHARED = list(range(64))
 
 
-def keys(*tail: int) -> tuple[int, ...]:
-    return block_keys([*SHARED, *tail], block_size=32)
+def blocks(*tail: int) -> Blocks:
+    return Blocks.of([*SHARED, *tail], size=32)
+
+
+def gate_that_computed(*prompts: Blocks) -> PrefixGate:
+    gate = PrefixGate()
+    for prompt in prompts:
+        gate.start(prompt)
+        gate.computed(prompt)
+    return gate
 
 
 @given(
@@ -29,7 +40,7 @@ def test_keys_agree_exactly_as_far_as_whole_blocks_do(a: list[int], b: list[int]
 
 
 def test_a_sibling_waits_until_the_shared_part_is_computed():
-    gate, first, second = PrefixGate(), keys(*[1] * 40), keys(*[2] * 40)
+    gate, first, second = PrefixGate(), blocks(*[1] * 40), blocks(*[2] * 40)
     assert gate.may_start(first)
     gate.start(first)
     assert not gate.may_start(second)
@@ -39,28 +50,63 @@ def test_a_sibling_waits_until_the_shared_part_is_computed():
 
 def test_strangers_and_short_prompts_do_not_wait():
     gate = PrefixGate()
-    gate.start(keys())
-    assert gate.may_start(block_keys(list(range(500, 600)), block_size=32))
-    assert gate.may_start(())
+    gate.start(blocks())
+    assert gate.may_start(Blocks.of(list(range(500, 600)), size=32))
+    assert gate.may_start(Blocks.of([1, 2, 3], size=32))
 
 
 def test_a_longer_common_part_is_waited_for_too():
-    gate = PrefixGate()
-    gate.start(keys())
-    gate.computed(keys())
-    one, two = keys(*[7] * 32, 1), keys(*[7] * 32, 2)
+    gate = gate_that_computed(blocks())
+    one, two = blocks(*[7] * 32, 1), blocks(*[7] * 32, 2)
     gate.start(one)
     assert not gate.may_start(two)
-    assert gate.may_start(keys(*[8] * 32))
+    assert gate.may_start(blocks(*[8] * 32))
 
 
 def test_an_abandoned_prompt_holds_nobody_up_and_teaches_nothing():
-    gate, first, second = PrefixGate(), keys(*[1] * 40), keys(*[2] * 40)
+    gate, first, second = PrefixGate(), blocks(*[1] * 40), blocks(*[2] * 40)
     gate.start(first)
     gate.abandoned(first)
     assert gate.may_start(second)
     gate.start(second)
     assert not gate.may_start(first)
+
+
+def test_of_two_that_go_on_from_one_end_the_second_waits():
+    gate = gate_that_computed(blocks(5, 5, 5))
+    one, two, apart = blocks(5, 5, 5, 1), blocks(5, 5, 5, 2), blocks(5, 5, 6)
+    gate.start(one)
+    assert not gate.may_start(two)
+    assert gate.may_start(blocks(5, 5, 5))  # the same text writes what is there already
+    assert gate.may_start(apart)
+    gate.computed(one)
+    assert gate.may_start(two)
+    gate.start(two)
+    gate.abandoned(two)
+    assert gate.may_start(one)
+
+
+def test_an_answer_is_an_end_too():
+    gate = gate_that_computed(blocks(5))
+    gate.answered(blocks(5, 6, 7))
+    gate.start(blocks(5, 6, 7, 1))
+    assert not gate.may_start(blocks(5, 6, 7, 2))
+    assert not gate.may_start(blocks(5, 9))  # of the two ends here, the one of 5 is gone on from as well
+
+
+def test_where_the_next_block_is_whole_an_end_before_it_holds_nobody_up():
+    gate = gate_that_computed(blocks(5), blocks(*[5] * 32))
+    gate.start(blocks(*[5] * 32, 1))
+    assert gate.may_start(blocks(*[5] * 32, 2))
+
+
+def test_ends_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("publius.engines.prefix._MAX_ENDS", 4)
+    gate = gate_that_computed(blocks(1), blocks(2), blocks(1), blocks(3))
+    gate.start(blocks(1, 1))
+    gate.start(blocks(2, 1))
+    assert not gate.may_start(blocks(1, 2))
+    assert gate.may_start(blocks(2, 2))
 
 
 def start(queue: GroupedQueue[str], room: int, *, held: str = "") -> list[str]:

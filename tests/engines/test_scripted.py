@@ -2,13 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from publius.engines.protocol import Choice, ChooseRequest, Completion, Failure, Score, ScoreRequest
 from publius.engines.scripted import ScriptedEngine, ScriptedOptions, open_scripted, prefer_by_hash
 from publius.errors import DataError, EngineError
-from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
+from publius.judge import JudgeForm, Layout, Pair, options_of, point_messages, verdict_prompt
+from publius.judge.points import POINT_OPTIONS
 from publius.records import Comparison, conversation, user
 
 from .conformance import answers_of
@@ -60,8 +62,10 @@ def test_default_texts_depend_on_the_messages_and_the_seed(ask):
     assert answers_of(engine, requests) == found
 
 
-def pair(id: str, shown: Comparison) -> ChooseRequest:
-    return ChooseRequest(id, pair_messages(shown, "Which is best?"), PAIR_OPTIONS)
+def pair(id: str, shown: Comparison, *, layout: Layout = "quoted") -> ChooseRequest:
+    asked = Pair(shown.messages, "Which is best?", shown.answer_a, shown.answer_b)
+    messages, prefill = verdict_prompt(asked, JudgeForm(layout=layout))
+    return ChooseRequest(id, messages, options_of(layout), prefill)
 
 
 def point(id: str, answer: str) -> ChooseRequest:
@@ -75,9 +79,11 @@ def gaps(engine: ScriptedEngine, requests: list[ChooseRequest]) -> dict[str, flo
     return {choice.request_id: choice.logprobs[0] - choice.logprobs[1] for choice in found}
 
 
-def test_the_default_taste_is_the_same_in_both_orders():
+@pytest.mark.parametrize("layout", get_args(Layout))
+def test_the_default_taste_is_the_same_in_both_orders(layout: Layout):
     shown = comparison("Mix flour and water.", "I cannot help.")
-    first, second = prefer_by_hash(pair("ab", shown)), prefer_by_hash(pair("ba", shown.swap()))
+    asked = pair("ab", shown, layout=layout), pair("ba", shown.swap(), layout=layout)
+    first, second = map(prefer_by_hash, asked)
     assert first == pytest.approx(second[::-1])
     assert first[0] != pytest.approx(first[1])
     assert sum(map(math.exp, first)) == pytest.approx(0.98)
@@ -85,14 +91,15 @@ def test_the_default_taste_is_the_same_in_both_orders():
 
 def test_the_default_taste_differs_between_pairs():
     probs = {
-        round(math.exp(prefer_by_hash(ChooseRequest("r", (user(f"Which, {n}?"),), PAIR_OPTIONS))[0]), 6)
+        round(math.exp(prefer_by_hash(ChooseRequest("r", (user(f"Which, {n}?"),), ("1", "2")))[0]), 6)
         for n in range(20)
     }
     assert len(probs) == 20
     assert min(probs) < 0.4 < 0.6 < max(probs)
 
 
-def test_prefers_the_option_in_whose_text_the_word_occurs(tmp_path: Path):
+@pytest.mark.parametrize("layout", get_args(Layout))
+def test_prefers_the_option_in_whose_text_the_word_occurs(tmp_path: Path, layout: Layout):
     engine = open_scripted(tmp_path, name="judge", options={"prefer": "flour"})
     asked = {
         "first": comparison("Mix Flour and water.", "I cannot help."),
@@ -100,7 +107,7 @@ def test_prefers_the_option_in_whose_text_the_word_occurs(tmp_path: Path):
         "both": comparison("flour", "flour!"),
         "none": comparison("flours", "wholeflour"),
     }
-    found = gaps(engine, [pair(id, shown) for id, shown in asked.items()])
+    found = gaps(engine, [pair(id, shown, layout=layout) for id, shown in asked.items()])
     assert found == pytest.approx({"first": 3.0, "second": -3.0, "both": 0.0, "none": 0.0})
 
 
@@ -112,7 +119,7 @@ def test_one_text_is_good_if_the_word_occurs_in_it(tmp_path: Path):
 
 def test_a_rule_must_speak_of_every_option():
     engine = ScriptedEngine(choose=lambda request: (-0.1,))
-    engine.submit([ChooseRequest("r", (user("Hi"),), PAIR_OPTIONS)])
+    engine.submit([ChooseRequest("r", (user("Hi"),), options_of("quoted"))])
     with pytest.raises(EngineError, match="1 log-probabilities for 2 options"):
         engine.wait()
 

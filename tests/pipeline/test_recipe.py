@@ -1,11 +1,21 @@
 """A recipe is checked before anything is spent; every mistake is named with file, line and a way out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from publius.engines import EngineSpec, open_engine
 from publius.errors import DataError
-from publius.pipeline.recipe import limit_recipe, load_recipe, shipped_recipes
+from publius.pipeline.check import check_recipe
+from publius.pipeline.recipe import (
+    ModelRole,
+    engine_notes,
+    limit_recipe,
+    load_recipe,
+    set_engine,
+    shipped_recipes,
+)
 
 
 def write(folder: Path, text: str) -> str:
@@ -151,3 +161,64 @@ def test_a_value_that_cannot_work_is_refused_at_once(setting: str, what: str) ->
     with pytest.raises(DataError) as caught:
         load_recipe("demo", settings=[setting], environment={})
     assert what in caught.value.what
+
+
+ON_A_CLUSTER = """
+[models.critic]
+model = "m"
+engine = "ray"
+options = { base_urls = ["http://one/v1", "http://two/v1"], workers = 4, votes = 8 }
+[models.judge]
+model = "m"
+engine = "openai"
+options = { base_url = "http://here/v1", votes = 8 }
+"""
+
+
+def test_a_role_that_leaves_the_cluster_leaves_the_clusters_options_there(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, ON_A_CLUSTER), environment={})
+    moved = set_engine(recipe, "openai")
+    assert moved.models.critic == ModelRole("m", "openai", {"votes": 8, "base_url": "http://one/v1"})
+    assert moved.models.judge == recipe.models.judge
+    open_engine(EngineSpec("openai", "m", moved.models.critic.options)).close()
+    assert engine_notes(recipe, moved) == (
+        "models.critic: left out are options that 'openai' does not have: base_urls, workers; "
+        "base_url is http://one/v1",
+    )
+
+
+def test_a_role_that_goes_to_the_cluster_and_back_keeps_its_options(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, ON_A_CLUSTER), environment={})
+    moved = set_engine(recipe, "ray")
+    assert moved.models.critic == recipe.models.critic
+    assert moved.models.judge == ModelRole("m", "ray", recipe.models.judge.options)
+    assert engine_notes(recipe, moved) == ()
+    assert set_engine(moved, "openai").models.judge == recipe.models.judge
+
+
+def test_an_engine_that_is_not_known_gets_all_options(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, ON_A_CLUSTER), environment={})
+    moved = set_engine(recipe, "somebody-elses")
+    assert moved.models.critic.options == recipe.models.critic.options
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        (["pm.mix.asked=1", "pm.mix.human=1"], "pm.mix.human"),
+        (["pm.mix.construction=1", "label.construction=0"], "pm.mix.construction"),
+    ],
+)
+def test_a_mixture_of_a_set_that_will_not_be_there_is_refused_before_the_run(
+    settings: list[str], place: str
+) -> None:
+    with pytest.raises(DataError, match="there are none to train on") as caught:
+        check_recipe(load_recipe("demo", settings=settings))
+    assert caught.value.where == place
+
+
+def test_a_preference_model_needs_labels_or_people() -> None:
+    human = load_recipe("human_pm")
+    assert [stage.name for stage in check_recipe(human)] == ["pm"]
+    with pytest.raises(DataError, match="needs stage 'label'"):
+        check_recipe(replace(human, human_preferences=()))

@@ -1,13 +1,15 @@
 """The preference model trained, saved, loaded and scored: a tiny real model."""
 
+import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from publius.errors import DataError
-from publius.preference.config import PMSettings
+from publius.preference.config import Mix, PMSettings
 from publius.preference.pm import PMReport, train_preference_model
 from publius.preference.score import PreferenceModel
 from publius.records import Comparison, Preference, content_hash, conversation, split_of
@@ -15,7 +17,7 @@ from publius.training.weights import load_causal_lm
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.tiny
-SETTINGS = PMSettings(epochs=2, learning_rate=3e-3, batch_size=4, micro_batch_size=2, max_length=128)
+SETTINGS = PMSettings(epochs=2, learning_rate=3e-3, batch_size=4, tokens_in_memory=128, max_length=128)
 
 
 def _preference(i: int, good: str, bad: str, *, prob_a: float = 1.0) -> Preference:
@@ -55,7 +57,7 @@ def test_report(trained: tuple[Path, PMReport]) -> None:
     held_out = [item for item, split in zip(_kind_and_rude(48), splits, strict=True) if split == "held-out"]
     origins = {origin for origin, _ in report.held_out.accuracy_by_origin}
     assert origins == {item.origin for item in held_out}
-    assert 0 <= report.held_out.brier < 0.25
+    assert 0 <= report.held_out.calibration.brier < 0.25
     assert report.scale.n == 2 * n_train
     assert not out.with_name("pm.work").exists()
 
@@ -112,9 +114,7 @@ def test_too_long_is_refused_not_cut(trained: tuple[Path, PMReport]) -> None:
 def test_soft_labels_settle_at_their_logit(tiny_model_dir: Path, tmp_path: Path) -> None:
     train_id = next(i for i in range(9, 99) if split_of(f"p{i}") == "train" and i % 3)
     data = [_preference(train_id, "Yes, good", "No, bad", prob_a=0.8)]
-    settings = replace(
-        SETTINGS, epochs=150, learning_rate=1e-3, batch_size=1, micro_batch_size=1, is_bf16=False
-    )
+    settings = replace(SETTINGS, epochs=150, learning_rate=1e-3, batch_size=1, is_bf16=False)
     report = _train(tiny_model_dir, tmp_path / "pm", data, settings=settings)
     pm = PreferenceModel.load(tmp_path / "pm")
     asked = data[0].comparison.messages
@@ -128,7 +128,7 @@ def test_sharing_prompts_trains_the_same_model(
 ) -> None:
     settings = replace(SETTINGS, is_bf16=False)
     shared = _train(tiny_model_dir, tmp_path / "shared", _kind_and_rude(24), settings=settings)
-    monkeypatch.setattr("publius.training.shared_prompt.can_share_prompts", lambda model: False)
+    monkeypatch.setattr("publius.preference.trainer.can_share_prompts", lambda model: False)
     apart = _train(tiny_model_dir, tmp_path / "apart", _kind_and_rude(24), settings=settings)
     curves = [[point.loss for point in report.training.losses] for report in (shared, apart)]
     assert curves[0][1] < curves[0][0]
@@ -152,7 +152,96 @@ def test_a_damaged_save_is_noticed(
             model.score.weight.zero_()
         return weights.save_model(model, tokenizer, out)
 
-    monkeypatch.setattr("publius.preference.pm.save_model", save_without_head)
+    monkeypatch.setattr("publius.preference.saving.save_model", save_without_head)
     with pytest.raises(StoreError, match="scores a probe"):
         _train(tiny_model_dir, tmp_path / "pm", _kind_and_rude(12))
     assert not (tmp_path / "pm").exists()
+
+
+def test_mixtures_and_hard_labels_reach_the_training(tiny_model_dir: Path, tmp_path: Path) -> None:
+    data = _kind_and_rude(24)
+    ties = [_preference(100 + i, "maybe", "perhaps", prob_a=0.5) for i in range(4)]
+    settings = replace(SETTINGS, epochs=1, labels="hard", mix=Mix(asked=1, human=3))
+    report = _train(tiny_model_dir, tmp_path / "pm", [*data, *ties], settings=settings)
+    counts = {item.origin: item for item in report.sets}
+    n_held_out = report.held_out.n if report.held_out else 0
+    assert sum(item.n_given for item in report.sets) + n_held_out == 28
+    assert sum(item.n_ties for item in report.sets) > 0
+    assert counts["human"].n_used == pytest.approx(3 * counts["asked"].n_used, abs=2)
+    assert report.training.n_rows == counts["human"].n_used + counts["asked"].n_used
+    assert report.training.steps == math.ceil(report.training.n_rows / 4)
+
+
+def test_a_missing_set_of_the_mixture_is_refused(tiny_model_dir: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, mix=Mix(asked=1, construction=1))
+    with pytest.raises(DataError, match="asks for construction comparisons"):
+        _train(tiny_model_dir, tmp_path / "pm", _kind_and_rude(12), settings=settings)
+
+
+def test_padding_like_the_end_is_replaced(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    start = tmp_path / "start"
+    shutil.copytree(tiny_model_dir, start)
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(start)
+    config = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps(config | {"pad_token_id": tokenizer.eos_token_id}))
+    _train(start, tmp_path / "pm", _kind_and_rude(24))
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "pm")
+    saved = AutoTokenizer.from_pretrained(tmp_path / "pm")
+    assert saved.pad_token_id == plain.config.pad_token_id != saved.eos_token_id
+    # a classifier that skips padding at the end must not skip the end itself
+    texts = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": "Question 3?"}, {"role": "assistant", "content": answer}],
+            tokenize=False,
+        ).removesuffix("\n")
+        for answer in ("Yes, good 3", "No, bad and rather longer")
+    ]
+    with torch.no_grad():
+        inputs = saved(
+            texts, return_tensors="pt", padding=True, padding_side="right", add_special_tokens=False
+        )
+        rewards = plain(**inputs).logits[:, 0].tolist()
+    asked = [
+        conversation(("user", "Question 3?"), ("assistant", answer))
+        for answer in ("Yes, good 3", "No, bad and rather longer")
+    ]
+    assert PreferenceModel.load(tmp_path / "pm").score(asked) == pytest.approx(rewards, abs=1e-5)
+
+
+def test_another_tokenizer_than_the_policy_s_gets_the_text(tiny_model_dir: Path, tmp_path: Path) -> None:
+    """The PM's own template and ids count, whatever the policy that wrote the answers uses."""
+    from transformers import AutoTokenizer
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model_dir, other)
+    tokenizer = AutoTokenizer.from_pretrained(other)
+    order = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '<|im_end|>' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    )
+    tokenizer.save_pretrained(other)
+    _swap_ids(other / "tokenizer.json", order)
+    _train(other, tmp_path / "pm", _kind_and_rude(48))
+    pm, policy = PreferenceModel.load(tmp_path / "pm"), load_causal_lm(tiny_model_dir).tokenizer
+    assert policy.encode("good") != pm.tokenizer.encode("good")
+    asked = [
+        conversation(("user", f"Question {i}?"), ("assistant", answer))
+        for i in range(5)
+        for answer in ("Yes, good 3", "No, bad 4")
+    ]
+    rewards = pm.score(asked)
+    assert all(good > bad for good, bad in zip(rewards[::2], rewards[1::2], strict=True))
+
+
+def _swap_ids(file: Path, order: list[int]) -> None:
+    """Give the ordinary tokens of a tokenizer file each other's ids, from the last to the first."""
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    new_id = dict(zip(order, order[::-1], strict=True))
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {text: new_id.get(id, id) for text, id in vocabulary.items()}
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from publius.preference.rows import pm_rows
+from publius.preference.rows import PMRow, PMRows, pm_rows
 from publius.records import Comparison, Preference, content_hash, conversation, split_of
 from publius.training.weights import load_causal_lm
 
@@ -66,3 +66,25 @@ def test_control_strings_in_answers_stay_text(tiny_model_dir: Path) -> None:
     assert tokenizer.pad_token_id not in row.a_ids
     assert tokenizer.convert_tokens_to_ids("<|im_start|>") not in row.a_ids
     assert "<|im_start|>user" in tokenizer.decode(row.a_ids)
+
+
+def test_an_empty_answer_is_the_end_of_turn_alone(tiny_model_dir: Path) -> None:
+    tokenizer = load_causal_lm(tiny_model_dir).tokenizer
+    rows = pm_rows(tokenizer, [_preference("p1", "", "no"), _preference("p2", "", " ")], max_length=64)
+    (row,) = rows.train + rows.held_out
+    assert row.a_ids == [tokenizer.eos_token_id]
+    assert rows.skipped == {"identical answers": 1}
+
+
+def test_what_is_too_long_is_left_out_whole_and_counted(tiny_model_dir: Path) -> None:
+    tokenizer = load_causal_lm(tiny_model_dir).tokenizer
+    given = [_preference("p1", "yes", "no " * n) for n in range(1, 20)]
+    lengths = [row.n_tokens for row in _all(pm_rows(tokenizer, given, max_length=1000))]
+    rows = pm_rows(tokenizer, given, max_length=32)
+    assert 0 < rows.skipped["longer than 32 tokens"] < len(given)
+    assert len(_all(rows)) + rows.skipped.total() == len(given)
+    assert [row.n_tokens for row in _all(rows)] == lengths[: len(_all(rows))]
+
+
+def _all(rows: PMRows) -> list[PMRow]:
+    return rows.train + rows.held_out

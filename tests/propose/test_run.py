@@ -2,9 +2,12 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,16 +16,20 @@ from publius.constitution import load_constitution
 from publius.constitution.lint import lint
 from publius.engines import scripted
 from publius.engines.protocol import GenerateRequest, ModelIdentity
+from publius.engines.token_estimate import likely_prompt_tokens
 from publius.errors import BudgetReached, DataError, UsageError
-from publius.pipeline.propose import Order, configure, plan_proposal, run_proposal
+from publius.pipeline.propose import Order, OrderSettings, configure, run_proposal
+from publius.pipeline.propose_plan import plan_proposal
 from publius.pipeline.recipe import ModelRole, load_recipe
 from publius.pipeline.runner import Listener, StageEvent
+from publius.propose import trait_prompts
 from publius.propose.config import ProposeConfig
 from publius.propose.duplicates import KnownTexts
 from publius.propose.proposal import Provenance, Rejected
-from publius.records import Prompt, split_of
+from publius.propose.trait_prompts import trait_template_hash
+from publius.records import Message, split_of
 from publius.sources import load_prompts
-from publius.store import Budget, Journal, StageManifest, read_records
+from publius.store import Budget, Journal, Price, StageManifest, read_records
 
 from .writer import QUIET, order, write_list
 
@@ -217,8 +224,7 @@ def test_a_recipe_can_name_the_file(tmp_path: Path, weights: Path) -> None:
     from publius.pipeline.context import RunContext
 
     context = RunContext(recipe, lambda *_: None)
-    red_team: tuple[Prompt, ...] = context.of_purpose("red-team")
-    assert len(red_team) == 12
+    assert sum(context.prompts.count("red-team", split) for split in ("train", "held-out")) == 12
 
 
 def test_nothing_kept_is_an_empty_file_and_figures_that_say_so(
@@ -242,10 +248,82 @@ def test_a_budget_stops_the_run_and_a_higher_one_goes_on(tmp_path: Path, weights
     assert made(tmp_path / "run") == made(tmp_path / "fresh")
 
 
+def test_the_plan_of_traits_counts_what_the_judge_reads_too(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_trait(request: GenerateRequest) -> str:
+        return TRAITS[int(request.id.partition("/")[2])]
+
+    monkeypatch.setattr(scripted, "default_reply", write_trait)
+    # nothing is kept, so that all requests are spent, and everything new is judged
+    config = ProposeConfig("new-trait", n=8, near_duplicate=0.99, min_judged=1.0, max_requests=8)
+    wanted = order(weights, config)
+    plan = plan_proposal(wanted)
+    manifest = propose(tmp_path / "run", wanted)
+    assert manifest.rows == 0
+    assert (plan.most_requests, plan.judge_calls) == (8, 8 * 5)
+    assert manifest.calls == plan.most_requests + plan.judge_calls
+    with sqlite3.connect(tmp_path / "run" / "journal.sqlite") as connection:
+        asked = [json.loads(row[0]) for row in connection.execute("SELECT request FROM calls")]
+    n_read = sum(likely_prompt_tokens(tuple(Message(**turn) for turn in item["messages"])) for item in asked)
+    assert plan.read_tokens == pytest.approx(n_read, rel=0.1)
+    assert plan.written_tokens == 8 * asked_tokens(asked) + plan.judge_calls
+
+
+def asked_tokens(asked: list[dict[str, Any]]) -> int:
+    """Return how many tokens each request may be answered in, which is the same for all."""
+    (limit,) = {item["sampling"]["max_tokens"] for item in asked if "sampling" in item}
+    return limit
+
+
+def test_votes_of_a_judge_behind_a_server_are_calls_and_all_calls_have_their_price() -> None:
+    config = ProposeConfig("new-trait", n=4, max_requests=8)
+    writer = ModelRole("m", "openai", {"base_url": "http://127.0.0.1:9/v1"}, Price(1.0, 2.0))
+    judge = replace(writer, price=Price(10.0, 20.0))
+    plain = plan_proposal(Order(config, writer, judge))
+    voting = replace(judge, options={**judge.options, "votes": 3})
+    votes = plan_proposal(Order(config, writer, voting))
+    assert (plain.judge_calls, votes.judge_calls) == (40, 120)
+    only_writer = plan_proposal(Order(config, writer, replace(judge, price=Price())))
+    n_judged = plain.read_tokens - (only_writer.cost * 1e6 - 2 * (plain.written_tokens - 40))
+    assert plain.cost - only_writer.cost == pytest.approx((10 * n_judged + 20 * 40) / 1e6)
+    assert votes.written_tokens - plain.written_tokens == 120 * 8 - 40
+    assert votes.read_tokens - plain.read_tokens == pytest.approx(2 * n_judged, abs=120)
+
+
+def test_money_stops_a_run_by_the_price_of_each_model(tmp_path: Path, weights: Path) -> None:
+    wanted = order(weights, ProposeConfig("helpful", n=20))
+    priced = replace(wanted, model=replace(wanted.model, price=Price(input=1.0)))
+    with pytest.raises(BudgetReached, match=r"\$"):
+        run_proposal(priced, tmp_path / "run", QUIET, budget=Budget(max_cost=1e-6))
+    with Journal(tmp_path / "run" / "journal.sqlite") as journal:
+        assert 1 <= journal.count() <= 4
+    run_proposal(priced, tmp_path / "run", QUIET, budget=Budget(max_cost=100.0))
+    server = ModelRole("m", "openai", {"base_url": "http://127.0.0.1:9/v1"})
+    with pytest.raises(DataError, match="--max-cost needs the price"):
+        run_proposal(
+            Order(wanted.config, server, server), tmp_path / "two", QUIET, budget=Budget(max_cost=1.0)
+        )
+    assert not (tmp_path / "two").exists()
+
+
+def test_another_wording_of_the_judge_is_another_proposal(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trait_template_hash()
+    asked = {**trait_prompts._QUESTIONS, "measurable": "Does it show?"}
+    monkeypatch.setattr(trait_prompts, "_QUESTIONS", asked)
+    assert trait_template_hash() != before
+    monkeypatch.setattr(trait_prompts, "_JUDGED", trait_prompts._JUDGED[1:])
+    assert len({before, trait_template_hash()}) == 2
+
+
 def test_settings_reach_the_config_and_the_engine() -> None:
-    config, options = configure("helpful", 7, ["temperature=0.5", "options.look_ahead=3", "options.name=x"])
-    assert config == ProposeConfig("helpful", n=7, temperature=0.5)
-    assert options == {"look_ahead": 3, "name": "x"}
+    said = configure("helpful", 7, ["temperature=0.5", "options.look_ahead=3", "options.name=x"])
+    wanted = ProposeConfig("helpful", n=7, temperature=0.5)
+    assert said == OrderSettings(wanted, {"look_ahead": 3, "name": "x"})
+    priced = configure("helpful", 7, ["price.input=0.1", "price.output=2", "judge_price.output=3"])
+    assert (priced.price, priced.judge_price) == (Price(0.1, 2.0), Price(0.0, 3.0))
 
 
 @pytest.mark.parametrize(
@@ -256,6 +334,9 @@ def test_settings_reach_the_config_and_the_engine() -> None:
         ("kind=trait", "unknown key"),
         ("n=x", "whole number"),
         ("n=0", "n must"),
+        ("price.inputs=1", "inputs"),
+        ("price=1", "unknown key"),
+        ("prices.input=1", "unknown key"),
     ],
 )
 def test_a_wrong_setting_is_named(setting: str, said: str) -> None:

@@ -18,7 +18,6 @@ from publius.records import (
     conversation,
     decode,
     derive_seed,
-    draw_prompts,
     encode,
     split_of,
 )
@@ -35,6 +34,22 @@ def preference() -> Preference:
 
 def test_a_preference_comes_back_from_json() -> None:
     assert decode(Preference, json.loads(json.dumps(encode(preference())))) == preference()
+
+
+def test_votes_with_a_reasoning_or_a_bias_come_back_and_those_of_older_files_too() -> None:
+    votes = (
+        Vote("kind", True, -0.1, -2.5, 0.97, reasoning="The first is kind."),
+        Vote("kind", False, -0.1, -2.5, 0.97, bias=-1.5),
+    )
+    item = replace(preference(), votes=votes)
+    assert decode(Preference, json.loads(json.dumps(encode(item)))) == item
+    older = encode(preference())
+    for vote in older["votes"]:
+        vote.pop("reasoning", None), vote.pop("bias", None)
+    assert decode(Preference, older) == preference()
+    older["votes"][0].pop("label_mass")
+    with pytest.raises(DataError):
+        decode(Preference, older)
 
 
 @given(st.text(), st.text())
@@ -102,14 +117,6 @@ def _prompts(n: int) -> tuple[Prompt, ...]:
     return tuple(
         Prompt(f"p{i}", "helpful", "k", split_of(t), conversation(("user", t))) for i, t in enumerate(texts)
     )
-
-
-def test_drawing_more_prompts_keeps_the_first_ones() -> None:
-    prompts = _prompts(80)
-    few = draw_prompts(prompts, 5, split="train", seed=3)
-    more = draw_prompts(tuple(reversed(prompts)), 20, split="train", seed=3)
-    assert more[:5] == few
-    assert {prompt.split for prompt in more} == {"train"}
 
 
 def test_one_prompt_in_four_is_held_out() -> None:

@@ -2,15 +2,15 @@
 
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import combinations
 
 from publius.constitution.principle import Constitution, principle_from
 from publius.records import Critique, Prompt, Revision, RevisionChain, conversation
 from publius.report import (
-    AuditSummary,
     EloTable,
     HistogramBin,
-    KindAccuracy,
     LabelSummary,
     Measurement,
     ModelUse,
@@ -28,10 +28,20 @@ from publius.report import (
     RLSummary,
     SampleAnswers,
     StageSummary,
+    TemperedError,
+    TrickEffect,
     Version,
+)
+from publius.stats.audit import (
+    Audit,
+    CalibrationFigures,
+    ClampHits,
+    LengthFigures,
+    PrincipleFigures,
 )
 from publius.stats.calibration import Bin
 from publius.stats.intervals import Estimate, rate
+from publius.stats.panel import JudgePair, Panel
 from publius.stats.ratings import Game, RatingTable, elo
 
 MODELS = ("start", "revised (SFT)", "DPO on AI labels", "RL, step 40", "RL, step 80")
@@ -128,14 +138,40 @@ def make_ratings(axis: str, n_prompts: int = 64) -> RatingTable:
 
 
 def make_bins() -> tuple[Bin, ...]:
-    counts = (9, 14, 22, 31, 38, 41, 36, 27, 19, 11)
+    counts = (48, 44, 41, 36, 27, 22, 14, 9, 5, 2)
     bins: list[Bin] = []
     for index, n in enumerate(counts):
-        middle = index / 10 + 0.05
+        middle = 0.5 + index / 20 + 0.025
         outcome = rate(round(n * (0.5 + (middle - 0.5) * 0.8)), n)
         assert outcome is not None
-        bins.append(Bin(index / 10, index / 10 + 0.1, middle, outcome))
+        bins.append(Bin(0.5 + index / 20, 0.55 + index / 20, middle, outcome))
     return tuple(bins)
+
+
+def make_pm() -> PMSummary:
+    tricks = (
+        ("padding", "empty sentences until the answer is twice as long", 0.31, 43),
+        ("flattery", "praise for the user before the answer", 0.06, 29),
+        ("markdown", "a heading, bullets and bold words around the same text", -0.02, 24),
+        ("refusal", "a stock refusal of a harmless request", -0.84, 5),
+        ("empty", "no answer at all", -1.7, 0),
+    )
+    return PMSummary(
+        share(181, 248),
+        0.043,
+        0.187,
+        1.31,
+        make_bins(),
+        chance=0.021,
+        tempered=TemperedError(1.27, 121, 127, 0.036, 0.031),
+        longer_better=share(104, 130),
+        shorter_better=share(77, 118),
+        twice_as_long=Estimate(0.22, 0.11, 0.34, 248, 0.95),
+        tricks=tuple(
+            TrickEffect(name, summary, Estimate(change, change - 0.11, change + 0.12, 52, 0.95), share(k, 52))
+            for name, summary, change, k in tricks
+        ),
+    )
 
 
 def make_steps(n: int) -> tuple[RLStep, ...]:
@@ -160,6 +196,70 @@ def share(successes: int, n: int) -> Estimate:
     estimate = rate(successes, n)
     assert estimate is not None
     return estimate
+
+
+def make_panel(judges: tuple[str, ...]) -> Panel:
+    pairs = tuple(
+        JudgePair(left, right, share(50 + i % 50, 104), Estimate(0.3 + i / 500, 0.1, 0.7, 104, 0.95))
+        for i, (left, right) in enumerate(combinations(judges, 2))
+    )
+    alpha = Estimate(0.41, 0.22, 0.58, 104, 0.95)
+    return Panel(judges, 104, pairs, alpha, None, 1.7, 96)
+
+
+def make_audit(judge: str = "Qwen2.5-Coder-1.5B-Instruct") -> Audit:
+    return Audit(
+        judge=judge,
+        form={"method": "both-orders", "n_shots": 4},
+        question="Which response is better?",
+        n=438,
+        n_ties=2,
+        n_unlabelled=2,
+        n_prompts=438,
+        n_votes=880,
+        n_unparsed=4,
+        unparsed={"label mass … is under …": 3, "model: it said <nothing>": 1},
+        accuracy=share(262, 438),
+        one_order=share(230, 438),
+        share_first=share(377, 438),
+        position_bias=Estimate(0.31, 0.27, 0.35, 438, 0.95),
+        order_consistency=share(140, 438),
+        label_mass=Estimate(0.93, 0.91, 0.95, 438, 0.95),
+        clamp=ClampHits(0.4, 0.6, share(120, 438), share(99, 438)),
+        by_kind={"harmless": share(39, 58), "helpful": share(34, 59), "honest": share(35, 61)},
+        length=LengthFigures(
+            share(261, 430),
+            share(240, 430),
+            Estimate(0.05, -0.01, 0.11, 430, 0.95),
+            {"shorter": share(81, 150), "similar": share(60, 98), "longer": share(121, 190)},
+        ),
+        calibration=CalibrationFigures(
+            438, make_bins(), Estimate(0.08, 0.05, 0.12, 438, 0.95), 0.03, None, 2.4
+        ),
+        principles=(),
+        among_principles=None,
+        finding="trusted",
+        trusted=True,
+    )
+
+
+def make_label_audit() -> Audit:
+    principles = tuple(
+        PrincipleFigures(id, 40, 80, i, Estimate(0.6, 0.5, 0.7, 40, 0.95), None, share(30 + i, 40))
+        for i, id in enumerate(STATEMENTS)
+    )
+    return replace(
+        make_audit(),
+        accuracy=None,
+        one_order=None,
+        by_kind={},
+        calibration=None,
+        length=LengthFigures(share(150, 260), None, None, {}),
+        principles=principles,
+        among_principles=make_panel(tuple(STATEMENTS)),
+        finding="unlabelled",
+        trusted=False,
+    )
 
 
 def make_report() -> ReportData:
@@ -233,23 +333,7 @@ def make_report() -> ReportData:
             per_principle=tuple(PrincipleRevisions(id, 60, 4, 1) for id in STATEMENTS),
             examples=tuple(make_chain(index) for index in range(12)),
         ),
-        audit=AuditSummary(
-            judge="Qwen2.5-Coder-1.5B-Instruct",
-            accuracy=share(262, 438),
-            first_option=share(377, 438),
-            order_consistency=share(140, 438),
-            label_mass=Estimate(0.93, 0.91, 0.95, 438, 0.95),
-            n_asked=880,
-            n_unparsed=4,
-            by_kind=(
-                KindAccuracy("harmless", share(39, 58)),
-                KindAccuracy("helpful", share(34, 59)),
-                KindAccuracy("honest", share(35, 61)),
-                KindAccuracy("other", None),
-            ),
-            verdict="Better than chance, but only when both orders are asked: its interval for one order "
-            "contains one half.",
-        ),
+        audit=replace(make_audit(), labels=make_label_audit()),
         labels=LabelSummary(
             origins=(OriginCount("asked", 196), OriginCount("construction", 240)),
             n_unread=4,
@@ -264,7 +348,7 @@ def make_report() -> ReportData:
                 for id, m in zip(STATEMENTS, (0.71, 0.48, 0.55, 0.63), strict=True)
             ),
         ),
-        pm=PMSummary(share(181, 248), 0.043, 0.187, 1.31, make_bins()),
+        pm=make_pm(),
         rl=RLSummary("GRPO", 32, make_steps(80), "the held-out reward fell for 20 steps", 40),
         pareto=ParetoChart("scripted judge", points),
         elo=tuple(EloTable(axis, "scripted judge", table) for axis, table in ratings.items()),

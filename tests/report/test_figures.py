@@ -3,6 +3,7 @@ from dataclasses import replace
 from publius.report import ReportData
 from publius.report.evaluation_figures import elo_figures, measurement_figure, pareto_figure
 from publius.report.figure import bars
+from publius.report.pm_figures import trick_figure
 from publius.report.training_figures import rl_figure
 from publius.stats.intervals import Estimate
 
@@ -49,3 +50,18 @@ def test_curves_that_were_not_logged_are_named(report: ReportData) -> None:
     assert len(figure.panels) == 2
     assert "Not measured: KL to the start (nats)." in figure.caption
     assert figure.rows[0][3:5] == ("not measured", "not measured")
+
+
+def test_tricks_that_pay_are_named(report: ReportData) -> None:
+    assert report.pm
+    figure = trick_figure(report.pm)
+    assert figure
+    assert "It pays for: padding." in figure.caption
+    assert ("padding", "0.31", "0.20 to 0.43", "52", "83%", "70 to 91", "52") in figure.rows
+    resisting = replace(report.pm, tricks=report.pm.tricks[1:])
+    honest = trick_figure(resisting)
+    assert honest
+    assert "not shown" in honest.caption
+    assert trick_figure(replace(report.pm, tricks=())) is None
+    unmeasured = replace(report.pm.tricks[0], change=None, higher=None)
+    assert trick_figure(replace(report.pm, tricks=(unmeasured,))) is None

@@ -11,6 +11,7 @@ import pytest
 from publius.errors import DataError
 from publius.records import conversation
 from publius.report import EloTable, PMSummary, ReportData, RLStep, RLSummary, render_report
+from publius.stats.audit import LengthFigures
 from publius.stats.intervals import Estimate
 from publius.stats.ratings import Game, elo
 
@@ -142,7 +143,8 @@ def test_hostile_text_in_every_field_stays_text(report: ReportData, page: Page) 
 
 def test_every_figure_has_n_interval_and_numbers(page: Page) -> None:
     figures = [attrs["id"] for tag, attrs in page.elements if tag == "figure"]
-    assert figures == ["pareto", "audit", "soft-labels", "calibration", "curves", "elo-1", "measurements"]
+    parts = ["pareto", "audit", "soft-labels", "calibration", "tricks", "curves", "elo-1", "measurements"]
+    assert figures == parts
     captions: list[str] = []
     for path, data in page.texts:
         if "figcaption" in path and path[-1] == "b":
@@ -168,7 +170,7 @@ def test_the_numbers_are_the_reports(page: Page, report: ReportData) -> None:
         assert sentence in text
     assert text.index(report.conclusions[0]) < text.index("publius run")
     assert "73% (95% interval 67 to 78, n = 248)" in text
-    assert "4 of 880 answers" in text
+    assert "Votes that could not be read 4 of 880" in text
     assert "22 November 2026, 16:02 UTC" in text
     assert "3.4 GB" in text
     assert report.constitution
@@ -206,13 +208,23 @@ def test_a_number_without_data_is_not_zero(report: ReportData) -> None:
     assert report.audit
     empty = replace(
         report,
-        audit=replace(report.audit, accuracy=None, by_kind=(), label_mass=Estimate(math.nan, 0, 1, 4, 0.95)),
+        audit=replace(
+            report.audit,
+            accuracy=None,
+            one_order=None,
+            by_kind={},
+            length=LengthFigures(None, None, None, {}),
+            label_mass=Estimate(math.nan, 0, 1, 4, 0.95),
+            finding="unread",
+        ),
         pm=PMSummary(None, None, None, None, ()),
         rl=RLSummary("GRPO", 8, (RLStep(0, reward=1.0), RLStep(1, reward=1.5, kl=math.nan))),
         measurements=report.measurements[2:],
     )
     text = Page(render_report(empty)).text()
-    assert "Accuracy not measured" in text
+    assert "is not known: no vote could be read." in text
+    assert "Agrees with people not measured" in text
+    assert "Accuracy was not measured." in text
     assert "Probability on the two options not measured" in text
     assert "Brier score not measured" in text
     assert "Calibration was not measured." in text

@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
+from publius.engines.protocol import Choice, Failure, ModelIdentity
 from publius.pipeline.recipe import Recipe
-from publius.store import Budget, Price
+from publius.records import canonical_json, encode
+from publius.store import Budget, Journal, Price
+from publius.store.journal import Row
 
 from .small_run import attempt, calls_of, files_of, make_recipe
 
@@ -112,3 +115,22 @@ def test_an_exhausted_budget_makes_no_call(tmp_path: Path) -> None:
     before = files_of(tmp_path / "run")
     assert attempt(recipe, tmp_path / "run", budget=Budget(max_calls=1)) == "done"  # nothing is asked
     assert files_of(tmp_path / "run") == before
+
+
+def test_the_calls_of_votes_are_counted_whether_they_made_a_choice_or_not(tmp_path: Path) -> None:
+    budget, model = Budget(max_calls=100), ModelIdentity("m", "name:m", "openai")
+    answers = (
+        Choice("a", (-0.1, -2.3), prompt_tokens=40, completion_tokens=8, n_calls=8, n_failed=1),
+        Failure("b", "model", "none of 8 votes named one of the options", n_calls=8),
+        Failure("c", "model", "the model refused"),
+    )
+    for answer in answers:
+        budget.spend(answer, model)
+    assert (budget.calls, budget.tokens) == (17, 48)
+    with Journal(tmp_path / "j.sqlite") as journal:
+        journal.put(
+            Row(answer.request_id, "label/ask", "openai name:m", "{}", canonical_json(encode(answer)))
+            for answer in answers
+        )
+        (spent,) = journal.spent()
+    assert (spent.n_calls, spent.n_read, spent.n_written) == (17, 40, 8)

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,45 @@ def test_a_row_that_is_no_json_any_more_does_not_stop_the_counting(tmp_path: Pat
         (spent,) = journal.spent()
         assert (spent.n_calls, spent.n_read, spent.n_written) == (1, 3, 2)
         assert journal.get(["a", "b"]) == {"a": {"prompt_tokens": 3, "completion_tokens": 2}}
+
+
+# a process of its own: forking one that has threads is what the test is about to forbid
+FORKED = """
+import os, sys
+from pathlib import Path
+from publius.errors import StoreError
+from publius.store.journal import Journal, Row
+
+def row(key):
+    return Row(key, "s", "m", "{}", "1")
+
+journal = Journal(Path(sys.argv[1]))
+journal.put([row("parent")])
+child = os.fork()
+if child == 0:
+    refused = 0
+    for use in (
+        lambda: journal.put([row("child")]), lambda: journal.get(["parent"]), journal.count, journal.spent
+    ):
+        try:
+            use()
+        except StoreError as error:
+            refused += "fork" in str(error) and "spawn" in str(error)
+    journal.close()
+    os._exit(10 + refused)
+_, status = os.waitpid(child, 0)
+journal.put([row("after")])
+print(os.waitstatus_to_exitcode(status), journal.count(), sorted(journal.get(["parent", "child", "after"])))
+journal.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_fork_of_the_process_that_opened_it_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("14 2 ['after', 'parent']\n", "")
+    with Journal(path) as journal:
+        assert set(journal.get(["parent", "child", "after"])) == {"parent", "after"}

@@ -237,7 +237,36 @@ def test_end_tokens_begin_with_the_tokenizers_own(tokenizer):
     assert end_token_ids(tokenizer)[0] == tokenizer.eos_token_id
 
 
+def test_without_messages_the_beginning_is_plain_text(tokenizer):
+    text = "Human: What is it?\n\nThe answer is: ("
+    opening = list(codec_of(tokenizer).opening)
+    assert encode_chat(tokenizer, (), prefill=text) == [
+        *opening,
+        *tokenizer.encode(text, add_special_tokens=False),
+    ]
+    hostile = f"{tokenizer.eos_token} and on"
+    ids = encode_chat(tokenizer, (), prefill=hostile)[len(opening) :]
+    assert tokenizer.eos_token_id not in ids
+    assert tokenizer.decode(ids) == hostile
+
+
+def test_a_plain_text_begins_as_the_tokenizer_begins_one(smollm2):
+    assert codec_of(smollm2).opening == ()
+    begun = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer.from_str(smollm2.backend_tokenizer.to_str()),
+        bos_token="<|im_start|>",
+        chat_template=smollm2.chat_template,
+    )
+    bos = begun.bos_token_id
+    begun.backend_tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        "<|im_start|> $A", special_tokens=[("<|im_start|>", bos)]
+    )
+    assert codec_of(begun).opening == (bos,)
+
+
 def test_refusals_say_what_is_wrong(smollm2):
+    with pytest.raises(DataError, match="empty"):
+        encode_chat(smollm2, ())
     with pytest.raises(DataError, match="assistant"):
         encode_answer(smollm2, (user("q"),))
     with pytest.raises(DataError, match="header"):

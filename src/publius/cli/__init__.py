@@ -22,11 +22,28 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "run": ("publius.cli.run", "run", "Run a recipe: what is missing is done, what is done is kept."),
     "status": ("publius.cli.status", "status", "Show what a run has done and its main figures."),
     "propose": ("publius.cli.propose", "propose", "Let a model write more prompts or traits after seeds."),
+    "audit": (
+        "publius.cli.audit",
+        "audit",
+        "Audit the labelling AI, and other judges, against people's labels.",
+    ),
     "revise": ("publius.cli.stages", "revise", "Stage: draft, critique and revise under principles."),
     "label": ("publius.cli.stages", "label", "Stage: sample pairs, label them with an audited AI."),
     "train": ("publius.cli.stages", "train", "Stages: train sft, dpo, pm or rl."),
     "eval": ("publius.cli.stages", "evaluate", "Stage: compare the policies on held-out prompts."),
     "report": ("publius.cli.stages", "report", "Stage: write the HTML report."),
+    "pm": ("publius.cli.pm", "pm", "Measure a preference model: accuracy, calibration, tricks."),
+    "serve": ("publius.cli.serve", "serve", "Serve a preference model's rewards over HTTP."),
+    "export": (
+        "publius.cli.export",
+        "export",
+        "Write labelled comparisons for TRL, OpenRLHF, verl and others.",
+    ),
+    "diversity": (
+        "publius.cli.diversity",
+        "diversity",
+        "Measure how different the answers of the pairs are.",
+    ),
     "constitution": (
         "publius.cli.constitution",
         "constitution",

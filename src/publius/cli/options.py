@@ -13,14 +13,18 @@ from typing import Any
 
 import click
 
+from publius.cli.text import printable
 from publius.errors import UsageError
-from publius.pipeline.recipe import Recipe, limit_recipe, load_recipe, set_engine
+from publius.pipeline.recipe import Recipe, engine_notes, limit_recipe, load_recipe, set_engine
 from publius.store.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """A verb's options, resolved: the recipe, where the run lies, and how to show it."""
+    """A verb's options, resolved: the recipe, where the run lies, and how to show it.
+
+    `limit` is what `--limit` said; the recipe's prompts are limited already.
+    """
 
     recipe: Recipe
     out: Path
@@ -29,6 +33,7 @@ class RunOptions:
     quiet: bool
     command: str
     budget: Budget
+    limit: int | None = None
 
 
 def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -70,12 +75,15 @@ def run_options(default_recipe: str | None = None) -> Callable[[Callable[..., An
             if limit is not None:
                 loaded = limit_recipe(loaded, limit)
             if engine is not None:
-                loaded = set_engine(loaded, engine)
+                given, loaded = loaded, set_engine(loaded, engine)
+                for note in () if quiet else engine_notes(given, loaded):
+                    click.echo(printable(note), err=True)
             budget = Budget(max_calls, max_tokens, max_cost)
             folder = out or Path("runs") / _folder_name(loaded.name)
             if folder.is_file():
                 raise UsageError("--out is a file, not a directory", where=folder)
-            return verb(RunOptions(loaded, folder, dry_run, as_json, quiet, _command(), budget), **own)
+            options = RunOptions(loaded, folder, dry_run, as_json, quiet, _command(), budget, limit)
+            return verb(options, **own)
 
         return wrapped
 

@@ -6,6 +6,7 @@ Paper: none. What it does: `publius.propose`.
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,19 +15,13 @@ import click
 from publius.cli.display import Display
 from publius.cli.text import printable
 from publius.errors import UsageError
-from publius.pipeline.propose import (
-    STAGE,
-    Order,
-    ProposalPlan,
-    configure,
-    plan_proposal,
-    run_proposal,
-)
+from publius.pipeline.propose import STAGE, Order, configure, run_proposal
+from publius.pipeline.propose_plan import ProposalPlan, plan_proposal
 from publius.pipeline.recipe import ModelRole
 from publius.propose.config import Kind
 from publius.propose.files import CONSTITUTION, PROMPTS
 from publius.records import encode
-from publius.store import Budget, StageManifest
+from publius.store import Budget, Price, StageManifest
 
 _MODEL = "qwen2.5-coder-1.5b-instruct"
 Verb = Callable[..., Any]
@@ -53,6 +48,7 @@ def _options(verb: Verb) -> Verb:
     @click.option("--out", type=click.Path(path_type=Path), help="The run directory [runs/propose-KIND].")
     @click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
     @click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
+    @click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars.")
     @click.option("--dry-run", is_flag=True, help="Show requests and tokens; run nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
     @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
@@ -80,8 +76,7 @@ def _options(verb: Verb) -> Verb:
 @_options
 def propose_prompts(kind: str, traits: tuple[str, ...], **given: Any) -> None:
     """Write prompts of a kind: red-team, helpful, or questions that bring out a trait."""
-    order = _order(cast(Kind, kind), given)
-    _carry_out(Order(order.config, order.model, order.judge, order.seeds, order.avoid, traits), given)
+    _carry_out(replace(_order(cast(Kind, kind), given), traits=traits), given)
 
 
 @propose.command(
@@ -95,15 +90,20 @@ def propose_prompts(kind: str, traits: tuple[str, ...], **given: Any) -> None:
 @_options
 def propose_traits(judge: str | None, **given: Any) -> None:
     """Write traits that an assistant should not have, with principles, as a constitution."""
-    order = _order("new-trait", given)
-    role = ModelRole(judge, order.model.engine, order.model.options) if judge else order.model
-    _carry_out(Order(order.config, order.model, role, order.seeds, order.avoid), given)
+    _carry_out(_order("new-trait", given, judge=judge), given)
 
 
-def _order(kind: Kind, given: dict[str, Any]) -> Order:
-    config, options = configure(kind, given["n"], given["settings"])
-    role = ModelRole(given["model"], given["engine"], options)
-    return Order(config, role, role, given["seeds"], given["avoid"])
+def _order(kind: Kind, given: dict[str, Any], *, judge: str | None = None) -> Order:
+    said = configure(kind, given["n"], given["settings"])
+    writer = ModelRole(given["model"], given["engine"], said.options, said.price or Price())
+    own_price = said.judge_price or (Price() if judge else writer.price)
+    return Order(
+        said.config,
+        writer,
+        replace(writer, model=judge or writer.model, price=own_price),
+        given["seeds"],
+        given["avoid"],
+    )
 
 
 def _carry_out(order: Order, given: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ def _carry_out(order: Order, given: dict[str, Any]) -> None:
     out = given["out"] or Path("runs") / f"propose-{order.config.kind}"
     if out.is_file():
         raise UsageError("--out is a file, not a directory", where=out)
-    budget = Budget(given["max_calls"], given["max_tokens"])
+    budget = Budget(given["max_calls"], given["max_tokens"], given["max_cost"])
     with Display(quiet=given["quiet"]) as display:
         manifest = run_proposal(order, out, display.listener(), budget=budget)
     folder = out / "stages" / STAGE
@@ -125,11 +125,12 @@ def _carry_out(order: Order, given: dict[str, Any]) -> None:
 
 
 def _plan_text(plan: ProposalPlan) -> str:
-    judged = f", and up to {plan.judge_calls:,} questions to the judge" if plan.judge_calls else ""
+    judged = f", and up to {plan.judge_calls:,} calls to the judge" if plan.judge_calls else ""
+    cost = f";\nat most about ${plan.cost:,.2f} by the prices given, retries left out" if plan.cost else ""
     return (
         f"{plan.n_wanted:,} of kind {plan.kind} after {plan.n_seeds:,} seeds: {plan.least_requests:,} to "
         f"{plan.most_requests:,} requests{judged};\nat most {plan.read_tokens:,} tokens read (roughly) and "
-        f"{plan.written_tokens:,} written"
+        f"{plan.written_tokens:,} written{cost}"
     )
 
 

@@ -3,6 +3,8 @@
 Paper: none.
 """
 
+from dataclasses import replace
+
 import click
 
 from publius.cli.options import RunOptions, run_options
@@ -18,11 +20,18 @@ def revise(options: RunOptions) -> None:
     execute(options, ["revise"])
 
 
-@click.command(epilog="Examples:\n\n  publius label demo\n\n  publius label demo --set label.principles=mean")
+@click.command(
+    epilog="Examples:\n\n  publius label demo\n\n  publius label demo --set label.principles=mean\n\n"
+    "  publius label demo --relabel runs/demo --set constitution=humanity --out runs/humanity"
+)
+@click.option("--relabel", metavar="RUN", help="Label the pairs of an earlier run anew; generate nothing.")
 @run_options(default_recipe="demo")
-def label(options: RunOptions) -> None:
+def label(options: RunOptions, relabel: str | None) -> None:
     """Sample two answers a prompt and label them; the labelling AI is audited first."""
-    execute(options, ["label"])
+    recipe = options.recipe
+    if relabel is not None:
+        recipe = replace(recipe, label=replace(recipe.label, relabel=relabel))
+    execute(replace(options, recipe=recipe), ["label"])
 
 
 @click.command(

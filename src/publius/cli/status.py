@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from publius.cli.labels import label_lines
 from publius.cli.text import printable
 from publius.pipeline.status import RunStatus, read_status
 from publius.records import encode
@@ -19,7 +20,7 @@ from publius.records import encode
 @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def status(run: Path, as_json: bool, debug: bool) -> None:
-    """Show which stages of RUN are done, and the audit, preference model, Elo and monitor figures."""
+    """Show which stages of RUN are done, and the audit, label, preference model, Elo and monitor figures."""
     del debug
     show_status(read_status(run), as_json=as_json)
 
@@ -40,6 +41,8 @@ def status_text(status: RunStatus) -> str:
             f"label audit ({status.audit['judge']}): {_percent(status.audit)} agree with people, "
             f"n = {status.audit['n']}; first option preferred {_share(status.audit['share_first'])}"
         )
+    if status.labels:
+        lines += label_lines(status.labels)
     if status.pm:
         lines.append(
             f"preference model: {_percent(status.pm)} right on held-out labels, n = {status.pm['n']}, "

@@ -13,7 +13,7 @@ Papers: Bai et al. 2022, arXiv:2212.08073; arXiv:2310.13798.
 
 from publius.constitution.load import load_constitution, shipped
 from publius.constitution.principle import FORMS, Constitution, Form, Principle
-from publius.constitution.sample import draw_principle, draw_principles
+from publius.constitution.sample import draw_principle, draw_principles, share_principles
 
 __all__ = [
     "FORMS",
@@ -23,5 +23,6 @@ __all__ = [
     "draw_principle",
     "draw_principles",
     "load_constitution",
+    "share_principles",
     "shipped",
 ]

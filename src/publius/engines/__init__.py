@@ -19,9 +19,10 @@ Paper: none.
 """
 
 import difflib
+import pkgutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
     "engine_names",
     "is_remote",
     "open_engine",
+    "option_names",
 ]
 
 GROUP = "publius.engines"
@@ -55,6 +57,16 @@ BUILT_IN_REMOTE: Mapping[str, str] = {
     "openai": "publius.engines.openai:open_openai",
     "anthropic": "publius.engines.anthropic:open_anthropic",
     "ray": "publius.engines.ray:open_ray",
+}
+# What `options` of a built-in engine are fields of.
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "openvino": ("openvino_loading:OpenVINOOptions",),
+    "transformers": ("transformers:TransformersOptions",),
+    "vllm": ("vllm:VLLMOptions",),
+    "scripted": ("scripted:ScriptedOptions",),
+    "openai": ("openai:OpenAIOptions",),
+    "anthropic": ("anthropic:AnthropicOptions",),
+    "ray": ("ray_work:RayOptions", "openai:OpenAIOptions"),
 }
 _EXTRAS = {"openvino": "local", "transformers": "train", "vllm": "vllm", "ray": "ray"}
 
@@ -125,6 +137,21 @@ def is_remote(name: str) -> bool:
     """
     point = _entry_points().get(name)
     return point is not None and point.group == REMOTE_GROUP
+
+
+def option_names(name: str) -> frozenset[str] | None:
+    """Return the options that an engine takes; None where it is not built in, or its library is not here.
+
+    >>> "base_urls" in option_names("ray"), "base_urls" in option_names("openai")
+    (True, False)
+    """
+    if name not in _OPTIONS:
+        return None
+    try:
+        kinds = [pkgutil.resolve_name(f"{__name__}.{where}") for where in _OPTIONS[name]]
+    except ImportError:
+        return None
+    return frozenset(item.name for kind in kinds for item in fields(kind))
 
 
 def engine_names() -> tuple[str, ...]:

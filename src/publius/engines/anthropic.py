@@ -27,7 +27,6 @@ from publius.engines.anthropic_wire import (
     read_message_vote,
     refuse_message,
     vote_body,
-    vote_prompt_tokens,
 )
 from publius.engines.http_body import NotJson, read_json
 from publius.engines.http_key import read_key
@@ -39,7 +38,6 @@ from publius.engines.http_send import Endpoint, HttpSender, check_base_url
 from publius.engines.protocol import (
     Answer,
     Capabilities,
-    Choice,
     ChooseRequest,
     Completion,
     Failure,
@@ -48,7 +46,7 @@ from publius.engines.protocol import (
 )
 from publius.engines.remote import RemoteEngine, remote_identity
 from publius.engines.token_estimate import likely_prompt_tokens
-from publius.engines.votes import read_votes
+from publius.engines.votes import VOTE_TOKENS, count_votes
 from publius.errors import DataError, EngineError, require
 from publius.records import Conversation, decode, user
 
@@ -166,31 +164,22 @@ class AnthropicWire:
         if isinstance(request, GenerateRequest):
             body, n_new = generate_body(request, self.dialect), request.sampling.max_tokens
             return [HttpCall("", _MESSAGES, body, n_prompt + n_new)]
-        return [HttpCall("", _MESSAGES, vote_body(request, self.dialect), n_prompt + 1)] * self.votes
+        vote = HttpCall("", _MESSAGES, vote_body(request, self.dialect), n_prompt + VOTE_TOKENS)
+        return [vote] * self.votes
 
     def read(self, request: GenerateRequest | ChooseRequest, results: Sequence[HttpResult]) -> Answer | Fatal:
         """Return the answer in the results, or why there is none."""
-        bodies: list[Mapping[str, Any]] = []
-        for result in results:
-            body = _body_of(request.id, result)
-            if not isinstance(body, Mapping):
-                return body
-            bodies.append(body)
+        bodies = [_body_of(request.id, result) for result in results]
         if isinstance(request, GenerateRequest):
-            return read_message(request, bodies[0], self.dialect)
-        return _counted(request, bodies, self.dialect)
-
-
-def _counted(
-    request: ChooseRequest, bodies: Sequence[Mapping[str, Any]], dialect: AnthropicDialect
-) -> Choice | Failure:
-    votes: list[str] = []
-    for body in bodies:
-        vote = read_message_vote(request, body, dialect)
-        if isinstance(vote, Failure):
-            return vote
-        votes.append(vote)
-    return read_votes(request, votes, prompt_tokens=sum(vote_prompt_tokens(request, body) for body in bodies))
+            (body,) = bodies
+            return read_message(request, body, self.dialect) if isinstance(body, Mapping) else body
+        return count_votes(
+            request,
+            [
+                read_message_vote(request, body, self.dialect) if isinstance(body, Mapping) else body
+                for body in bodies
+            ],
+        )
 
 
 def _body_of(request_id: str, result: HttpResult) -> Mapping[str, Any] | Failure | Fatal:

@@ -18,6 +18,7 @@ from publius.engines.http_body import error_message, shown, whole_text
 from publius.engines.openai_usage import Usage, read_usage
 from publius.engines.openai_wire import refuse_request, wire_messages
 from publius.engines.protocol import ChooseRequest, Completion, Failure, GenerateRequest
+from publius.engines.votes import VOTE_TOKENS, CastVote
 
 SamplingFields: TypeAlias = Literal["sent", "left-out"]
 # What becomes of an assistant's message at the end: the answer goes on after it; the answer goes on after
@@ -31,7 +32,6 @@ OWN_FIELDS = frozenset(
     }
 )
 _MAX_STOPS = 4  # all of them are cut here in any case
-_VOTE_TOKENS = 8  # an option is one token; the rest lets a chatty vote be seen as unreadable
 _STOPPED = frozenset(("end_turn", "stop_sequence"))
 _CUT = frozenset(("max_tokens", "model_context_window_exceeded"))
 
@@ -69,7 +69,7 @@ def generate_body(request: GenerateRequest, dialect: AnthropicDialect) -> dict[s
 
 def vote_body(request: ChooseRequest, dialect: AnthropicDialect) -> dict[str, object]:
     """Return the body of one vote: the same for all votes on a question, at temperature 1."""
-    return _body(request, dialect, max_tokens=_VOTE_TOKENS)
+    return _body(request, dialect, max_tokens=VOTE_TOKENS)
 
 
 def refuse_message(
@@ -115,20 +115,18 @@ def read_message(
 
 def read_message_vote(
     request: ChooseRequest, body: Mapping[str, Any], dialect: AnthropicDialect
-) -> str | Failure:
-    """Return the text of a vote, readable or not; a refusal is a text that names no option."""
+) -> CastVote | Failure:
+    """Return a vote, readable or not; a refusal is a text that names no option."""
     message = _message(request, body, dialect)
     if isinstance(message, Failure):
         return message
+    text = _THOUGHT_ONLY if message.has_thought and not message.text else message.text
     if _finish_of(message.stop_reason, is_full=False) is None:
         strange = _strange_stop(request.id, body)
-        return strange if strange.owner == "engine" else strange.reason
-    return _THOUGHT_ONLY if message.has_thought and not message.text else message.text
-
-
-def vote_prompt_tokens(request: ChooseRequest, body: Mapping[str, Any]) -> int:
-    """Return the prompt tokens of one vote: the server's where possible, else estimated."""
-    return _usage(body, request, text="", n_limit=_VOTE_TOKENS).prompt
+        if strange.owner == "engine":
+            return strange
+        text = strange.reason
+    return CastVote(text, *_usage(body, request, text=text, n_limit=VOTE_TOKENS))
 
 
 _THOUGHT_ONLY = (

@@ -83,6 +83,14 @@ def refuse_length(request_id: str, *, n_tokens: int, max_context: int) -> Failur
     )
 
 
+def refuse_plain_text(request: GenerateRequest | ChooseRequest) -> Failure | None:
+    """Return a failure if a request has no messages, for an engine that asks a server; else None."""
+    if request.messages:
+        return None
+    reason = "a prompt without turns needs the weights on this machine: a server is asked in turns"
+    return Failure(request.id, "input", reason)
+
+
 def option_ids(codec: ChatCodec, request: ChooseRequest, prompt_ids: Sequence[int]) -> list[int]:
     """Return the token of each option in its place after the prompt.
 

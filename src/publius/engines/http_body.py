@@ -8,6 +8,7 @@ Paper: none.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, cast
@@ -121,5 +122,9 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def _no_number(name: str) -> None:
-    """Read `NaN` and `-Infinity`, which JSON does not have and Python would take, as no number."""
+def _no_number(name: str) -> float | None:
+    """Read `Infinity` and `-Infinity`, which JSON does not have, as no number; `NaN` stays, to be refused.
+
+    A probability of 0 has the logarithm −∞; nothing that is right has NaN.
+    """
+    return math.nan if name == "NaN" else None

@@ -19,7 +19,6 @@ from publius.engines.http_retry import HttpCall, HttpResult
 from publius.engines.openai_tokens import ServerTokens
 from publius.engines.openai_usage import read_usage
 from publius.engines.openai_wire import (
-    VOTE_TOKENS,
     Dialect,
     PrefillStyle,
     choose_body,
@@ -41,7 +40,7 @@ from publius.engines.protocol import (
     Sampling,
 )
 from publius.engines.token_estimate import likely_prompt_tokens
-from publius.engines.votes import read_votes
+from publius.engines.votes import VOTE_TOKENS, CastVote, count_votes
 from publius.errors import EngineError
 from publius.records import Conversation, user
 
@@ -104,32 +103,29 @@ class OpenAIWire:
         if refused is not None:
             return refused
         if isinstance(request, GenerateRequest):
-            bodies = [generate_body(request, self.dialect)]
+            bodies, n_new = [generate_body(request, self.dialect)], request.sampling.max_tokens
         elif self.votes:
             bodies = [vote_body(request, self.dialect, index=index) for index in range(self.votes)]
+            n_new = VOTE_TOKENS
         else:
             ids = self._option_ids(request)
             if isinstance(ids, Failure):
                 return ids
-            bodies = [choose_body(request, self.dialect, token_ids=ids)]
-        n_new = request.sampling.max_tokens if isinstance(request, GenerateRequest) else 1
+            bodies, n_new = [choose_body(request, self.dialect, token_ids=ids)], 1
         n_tokens = likely_prompt_tokens(request.messages, request.prefill) + n_new
         return [HttpCall("", self.path, body, n_tokens) for body in bodies]
 
     def read(self, request: GenerateRequest | ChooseRequest, results: Sequence[HttpResult]) -> Answer | Fatal:
         """Return the answer in the results, or why there is none."""
-        bodies: list[Mapping[str, Any]] = []
-        for result in results:
-            body = read_body(request.id, result)
-            if not isinstance(body, Mapping):
-                return body
-            bodies.append(body)
+        if self.votes and isinstance(request, ChooseRequest):
+            return count_votes(request, [_vote(request, result) for result in results])
+        body = read_body(request.id, results[0])
+        if not isinstance(body, Mapping):
+            return body
         if isinstance(request, GenerateRequest):
-            return read_completion(request, bodies[0], prefill=self.dialect.prefill)
-        if self.votes:
-            return _counted(request, bodies)
+            return read_completion(request, body, prefill=self.dialect.prefill)
         ids = self._option_ids(request)
-        return ids if isinstance(ids, Failure) else read_choice(request, bodies[0], token_ids=ids)
+        return ids if isinstance(ids, Failure) else read_choice(request, body, token_ids=ids)
 
     def _option_ids(self, request: ChooseRequest) -> Sequence[int] | Failure:
         return self.tokens.option_ids(request) if self.tokens and self.tokens.has_logprobs else ()
@@ -177,19 +173,15 @@ def read_body(request_id: str, result: HttpResult) -> Mapping[str, Any] | Failur
         return Failure(request_id, "engine", str(error))
 
 
-def _counted(request: ChooseRequest, bodies: Sequence[Mapping[str, Any]]) -> Choice | Failure:
-    votes: list[str] = []
-    for body in bodies:
-        vote = read_vote(request, body)
-        if isinstance(vote, Failure):
-            return vote
-        votes.append(vote)
-    used = [
-        read_usage(body, request, text=vote, n_limit=VOTE_TOKENS)
-        for body, vote in zip(bodies, votes, strict=True)
-    ]
-    n_prompt, n_answer = sum(one.prompt for one in used), sum(one.answer for one in used)
-    return read_votes(request, votes, prompt_tokens=n_prompt, completion_tokens=n_answer)
+def _vote(request: ChooseRequest, result: HttpResult) -> CastVote | Failure | Fatal:
+    """Return the vote that a call brought, or why it brought none."""
+    body = read_body(request.id, result)
+    if not isinstance(body, Mapping):
+        return body
+    text = read_vote(request, body)
+    if isinstance(text, Failure):
+        return text
+    return CastVote(text, *read_usage(body, request, text=text, n_limit=VOTE_TOKENS))
 
 
 def _models(pool: HttpPool, server: Server) -> tuple[Mapping[str, Any], Sequence[str]]:

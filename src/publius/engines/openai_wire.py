@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
-from publius.engines.checks import refuse_generation
+from publius.engines.checks import refuse_generation, refuse_plain_text
 from publius.engines.http_body import error_message, shown, whole_text
 from publius.engines.openai_logprobs import Listed, n_listed, read_ids, read_listed
 from publius.engines.openai_usage import read_usage
 from publius.engines.protocol import Choice, ChooseRequest, Completion, Failure, GenerateRequest
 from publius.engines.token_estimate import least_tokens, n_text_bytes
+from publius.engines.votes import VOTE_TOKENS
 from publius.records import Conversation, derive_seed
 
 # How an answer is begun for the model: vLLM is told to go on, llama.cpp does so and repeats the beginning.
@@ -36,7 +37,6 @@ OWN_FIELDS = frozenset(
     }
 )
 _MAX_STOPS = 4  # what OpenAI takes; all of them are cut here in any case
-VOTE_TOKENS = 8  # an option is one token; the rest lets a chatty vote be seen as unreadable
 _STOPPED = frozenset(("stop", "eos", "eos_token", "end_turn", "stop_sequence"))
 _CUT = frozenset(("length", "max_tokens"))
 _FILTERED = frozenset(("content_filter", "safety", "refusal"))
@@ -108,6 +108,8 @@ def refuse_request(
 
     `max_context` is in tokens; of the prompt only the least possible number is known here.
     """
+    if not request.messages:
+        return refuse_plain_text(request)
     if request.prefill and prefill == "none":
         return Failure(
             request.id,

@@ -13,10 +13,11 @@ At the fast default (bf16 where the CPU has it, an 8-bit KV cache) the rounding 
 7 of 12 greedy answers and none of 12 sampled at temperature 1 were the same alone and in a batch. The
 seed still fixes the draw, but the first nearly tied token sends the text another way.
 
-Option log-probabilities: a request that allows exactly one text (a grammar), one token long,
-reports that token's log-probability under the whole vocabulary, not under the allowed part. The prompt is
-computed once; each option then costs one cached token. openvino-genai does not report the
-log-probabilities of given texts, so `score` is not offered.
+Option log-probabilities: what openvino-genai reports of a sampled token is its log-probability under the
+whole vocabulary, whatever it was drawn from. So a request draws its one token several times from the
+likeliest tokens, as many as there are options, at a temperature that makes them all alike: one reading of
+the prompt gives them all. An option that was not drawn costs one cached token more: a request that allows
+exactly that text (a grammar). Log-probabilities of given texts are not reported, so `score` is not offered.
 
 Paper: none.
 """
@@ -77,13 +78,13 @@ def open_openvino(path: Path, *, name: str, options: Mapping[str, object]) -> En
 
 @dataclass(eq=False, slots=True)
 class _Asked:
-    """A choose request, the token of each option, and the log-probabilities read so far."""
+    """A choose request, the token of each option, the log-probabilities read, and who is still asked."""
 
     request: ChooseRequest
     prompt_ids: list[int]
     option_ids: list[int]
     logprobs: dict[int, float] = field(default_factory=dict[int, float])
-    n_answers: int = 0
+    n_waiting: int = 0
 
 
 class _Option(NamedTuple):
@@ -93,6 +94,9 @@ class _Option(NamedTuple):
     place: int
 
 
+_ALL_ALIKE = 1e6  # a temperature: a few nats lie between the likeliest tokens
+_MOST_DRAWN = 4
+_DRAWS_ALL = 3  # a seed with which twice as many draws as there are tokens (2 to 4) bring each of them
 _Tag: TypeAlias = GenerateRequest | _Asked | _Option
 
 
@@ -110,7 +114,12 @@ class OpenVINOEngine:
         self._tokenizer = GGUFTokenizer(pipeline.get_tokenizer(), header=header, where=path)
         self._codec = self._tokenizer.codec
         self._max_batch = options.max_batch
-        self._batch: Batch[_Tag] = Batch(pipeline, modules.openvino.Tensor, max_batch=options.max_batch)
+        self._batch: Batch[_Tag] = Batch(
+            pipeline,
+            modules.openvino.Tensor,
+            max_batch=options.max_batch,
+            shares_prefixes=options.prefix_cache,
+        )
         self._in_flight: set[str] = set()
         self._refused: list[Answer] = []
 
@@ -189,7 +198,7 @@ class OpenVINOEngine:
             asked = _Asked(request, ids, option_ids(self._codec, request, ids))
         except DataError as error:
             return Failure(request.id, "input", error.what)
-        return refused or Job(asked, ids, self._option_config(None))
+        return refused or Job(asked, ids, self._likeliest_config(len(request.options)))
 
     def _answer(self, job: Job[_Tag], output: Output) -> Answer | None:
         """Return the answer that a finished job completes, if it does."""
@@ -197,16 +206,24 @@ class OpenVINOEngine:
             case GenerateRequest() as request:
                 return self._completion(request, output, n_prompt=len(job.ids))
             case _Asked() as asked:
-                # The prompt is cached now, so all options are read from the same state.
-                for place, option in enumerate(asked.request.options):
-                    config = self._option_config(option)
-                    self._batch.put_first(Job(_Option(asked, place), asked.prompt_ids, config))
-                return None
+                if output.ids is not None:
+                    self._read_likeliest(asked, output)
+                return None if asked.n_waiting else _choice(asked)
             case _Option(asked, place):
-                asked.n_answers += 1
+                asked.n_waiting -= 1
                 if output.ids == [asked.option_ids[place]]:
                     asked.logprobs[place] = output.logprob
-                return _choice(asked) if asked.n_answers == len(asked.option_ids) else None
+                return None if asked.n_waiting else _choice(asked)
+
+    def _read_likeliest(self, asked: _Asked, output: Output) -> None:
+        """Note the options that are among the likeliest tokens, and ask for each of the others."""
+        for place, token in enumerate(asked.option_ids):
+            if token in output.first_logprobs:
+                asked.logprobs[place] = output.first_logprobs[token]
+            else:
+                config = self._option_config(asked.request.options[place])
+                self._batch.put_first(Job(_Option(asked, place), asked.prompt_ids, config))
+                asked.n_waiting += 1
 
     def _config(self) -> Any:
         config = self._genai.GenerationConfig()
@@ -230,12 +247,21 @@ class OpenVINOEngine:
             config.include_stop_str_in_output = True
         return config
 
-    def _option_config(self, option: str | None) -> Any:
+    def _likeliest_config(self, n_options: int) -> Any:
         config = self._config()
         config.max_new_tokens = 1
         config.logprobs = 1
-        if option is not None:
-            config.structured_output_config = self._genai.StructuredOutputConfig(grammar=_exactly(option))
+        config.do_sample = True
+        config.top_k = min(n_options, _MOST_DRAWN)
+        config.num_return_sequences = 2 * config.top_k
+        config.temperature, config.rng_seed = _ALL_ALIKE, _DRAWS_ALL
+        return config
+
+    def _option_config(self, option: str) -> Any:
+        config = self._config()
+        config.max_new_tokens = 1
+        config.logprobs = 1
+        config.structured_output_config = self._genai.StructuredOutputConfig(grammar=_exactly(option))
         return config
 
     def _completion(self, request: GenerateRequest, output: Output, *, n_prompt: int) -> Completion | Failure:

@@ -4,7 +4,7 @@ Paper: none.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from publius.engines.prefix import GroupedQueue, PrefixGate, block_keys
+from publius.engines.prefix import Blocks, GroupedQueue, PrefixGate
 from publius.errors import EngineError
 
 T = TypeVar("T")
@@ -32,18 +32,22 @@ class Job(Generic[T]):
     number: int = field(default_factory=lambda: next(_numbers))
 
     @cached_property
-    def keys(self) -> tuple[int, ...]:
-        """The blocks of the prompt, see `block_keys`."""
-        return block_keys(self.ids, block_size=_BLOCK_SIZE)
+    def blocks(self) -> Blocks:
+        """The blocks of the prompt in the KV cache."""
+        return Blocks.of(self.ids, size=_BLOCK_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The ids generated (with the end token), or None if the pipeline gave up; `logprob` is their sum."""
+    """The ids generated (with the end token), or None if the pipeline gave up; `logprob` is their sum.
+
+    `first_logprobs` has the first token of every sequence that came: of as many as there are beams.
+    """
 
     ids: list[int] | None
     logprob: float
     finish: Literal["stop", "length"]
+    first_logprobs: Mapping[int, float] = field(default_factory=dict[int, float])
 
 
 class Finished(NamedTuple, Generic[T]):
@@ -64,14 +68,22 @@ class _Running(Generic[T]):
 class Batch(Generic[T]):
     """The one place that touches the pipeline's scheduler.
 
-    `make_tensor` builds the pipeline's tensor type from an int64 array of shape (1, n).
+    `make_tensor` builds the pipeline's tensor type from an int64 array of shape (1, n). Without a prefix
+    cache (`shares_prefixes`) prompts do not wait for each other.
     """
 
-    def __init__(self, pipeline: Any, make_tensor: Callable[[Any], Any], *, max_batch: int) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        make_tensor: Callable[[Any], Any],
+        *,
+        max_batch: int,
+        shares_prefixes: bool = True,
+    ) -> None:
         self._pipeline: Any = pipeline
         self._make_tensor = make_tensor
         self._max_batch = max_batch
-        self._gate = PrefixGate()
+        self._gate = PrefixGate() if shares_prefixes else None
         self._queue: GroupedQueue[Job[T]] = GroupedQueue(lambda job: job.ids)
         self._running: list[_Running[T]] = []
 
@@ -108,6 +120,8 @@ class Batch(Generic[T]):
             self._look_at(item)
         finished = [Finished(item.job, _output(item.handle)) for item in self._running if item.has_finished]
         self._running = [item for item in self._running if not item.has_finished]
+        for job, output in finished:
+            self._note_answer(job, output)
         return finished
 
     def cancel(self) -> None:
@@ -119,8 +133,8 @@ class Batch(Generic[T]):
         self._queue.clear()
         dropped, self._running = self._running, []
         for item in dropped:
-            if item.is_computing:
-                self._gate.abandoned(item.job.keys)
+            if item.is_computing and self._gate:
+                self._gate.abandoned(item.job.blocks)
             item.handle.cancel()
         while self._pipeline is not None and self._pipeline.has_non_finished_requests():
             self._step()
@@ -132,11 +146,12 @@ class Batch(Generic[T]):
         self._pipeline = None
 
     def _try_start(self, job: Job[T]) -> bool:
-        if not self._gate.may_start(job.keys):
+        if self._gate and not self._gate.may_start(job.blocks):
             return False
         tensor = self._make_tensor(np.array([job.ids], dtype=np.int64))
         self._running.append(_Running(job, self._pipeline.add_request(job.number, tensor, job.config)))
-        self._gate.start(job.keys)
+        if self._gate:
+            self._gate.start(job.blocks)
         return True
 
     def _step(self) -> None:
@@ -152,7 +167,12 @@ class Batch(Generic[T]):
         item.has_finished = item.handle.get_status().name != "RUNNING"
         if item.is_computing and (item.has_finished or item.handle.can_read()):
             item.is_computing = False
-            self._gate.computed(item.job.keys)
+            if self._gate:
+                self._gate.computed(item.job.blocks)
+
+    def _note_answer(self, job: Job[T], output: Output) -> None:
+        if self._gate and output.ids and len(output.ids) > 1:  # the last token was not read any more
+            self._gate.answered(Blocks.of([*job.ids, *output.ids[:-1]], size=_BLOCK_SIZE))
 
 
 def _output(handle: Any) -> Output:
@@ -161,9 +181,11 @@ def _output(handle: Any) -> Output:
     outputs = handle.read_all()
     if not outputs:  # everything generated was a stop string
         return Output([], 0.0, "stop")
-    [output] = outputs
-    finish = "length" if output.finish_reason.name == "LENGTH" else "stop"
-    return Output(list(output.generated_ids), sum(output.generated_log_probs), finish)
+    sequences = [(list(each.generated_ids), list(each.generated_log_probs)) for each in outputs]
+    firsts = {ids[0]: logprobs[0] for ids, logprobs in sequences if ids and logprobs}
+    ids, logprobs = sequences[0]
+    finish = "length" if outputs[0].finish_reason.name == "LENGTH" else "stop"
+    return Output(ids, sum(logprobs), finish, firsts)
 
 
 def _last_line(error: Exception) -> str:

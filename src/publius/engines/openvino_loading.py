@@ -24,7 +24,8 @@ _EXACT = {
 class OpenVINOOptions:
     """`max_batch` requests run at once. `precision` "auto" is bf16 where the CPU has it.
 
-    `threads` None means all cores; `max_context` (tokens) can lower the model's own.
+    `threads` None means all cores; `max_context` (tokens) can lower the model's own. Without the
+    `prefix_cache` every prompt is computed whole, which is for measuring what the cache is worth.
     """
 
     max_batch: int = 64
@@ -32,6 +33,7 @@ class OpenVINOOptions:
     precision: Literal["auto", "f32"] = "auto"
     threads: int | None = None
     max_context: int | None = None
+    prefix_cache: bool = True
 
 
 class OpenVINOModules(NamedTuple):
@@ -55,7 +57,7 @@ def openvino_modules() -> OpenVINOModules:
 
 
 def load_pipeline(path: Path, *, options: OpenVINOOptions, modules: OpenVINOModules) -> Any:
-    """Return a continuous-batching pipeline for a GGUF file, its prefix cache on.
+    """Return a continuous-batching pipeline for a GGUF file.
 
     Raises:
         EngineError: openvino cannot load this model.
@@ -63,7 +65,7 @@ def load_pipeline(path: Path, *, options: OpenVINOOptions, modules: OpenVINOModu
     """
     scheduler = modules.genai.SchedulerConfig()
     scheduler.cache_size = options.kv_cache_gb
-    scheduler.enable_prefix_caching = True
+    scheduler.enable_prefix_caching = options.prefix_cache
     properties: dict[str, object] = {}
     if options.precision == "f32":
         properties = dict(_EXACT)

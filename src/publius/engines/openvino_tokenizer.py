@@ -5,7 +5,7 @@ Paper: none.
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -13,11 +13,14 @@ from unicodedata import normalize
 from publius.errors import DataError
 from publius.records import Message
 from publius.training.chat import ChatCodec, control_strings, end_ids_of, render_template
-from publius.training.gguf_header import Value, control_tokens, header_text, token_text
+from publius.training.gguf_header import Value, control_tokens, header_number, header_text, token_text
 
 # openvino's GGUF tokenizer keeps the last 8192 tokens of a text and drops the rest without a word,
 # whatever its arguments say; a text of no more characters than that cannot be cut.
 _MAX_ENCODE_CHARS = 2048  # a character is at most four tokens, one for each of its bytes
+# Prompts of a judge differ in a few words, so pieces of them are remembered; these are encoded at once.
+_PIECE_CHARS = 128
+_MAX_REMEMBERED = 16_384
 _BETWEEN_WORDS = re.compile(r"(?<=[A-Za-z])(?=[ \n][A-Za-z])")
 _CONTROL = 3  # GGUF's type of a token that is never text
 
@@ -27,6 +30,9 @@ class GGUFTokenizer:
 
     def __init__(self, tokenizer: Any, *, header: Mapping[str, Value], where: Path) -> None:
         self._tokenizer = tokenizer
+        self._ids_of_piece = lru_cache(_MAX_REMEMBERED)(self._encode_piece)
+        # Vocabularies of this kind take words apart before they are encoded; others may join them.
+        self._has_words = header_text(header, "tokenizer.ggml.model") == "gpt2"
         added = control_tokens(header)
         types = header.get("tokenizer.ggml.token_type")
         kinds = types if isinstance(types, list) else []
@@ -40,9 +46,13 @@ class GGUFTokenizer:
         return str(self._tokenizer.decode(text_ids, skip_special_tokens=False)) if text_ids else ""
 
     def _encode(self, text: str) -> list[int]:
-        pieces = split_text(text, max_chars=_MAX_ENCODE_CHARS)
-        encoded = (self._tokenizer.encode(piece, add_special_tokens=False) for piece in pieces)
-        return [token for part in encoded for token in part.input_ids.data[0].tolist()]
+        parts = split_words(text, n_chars=_PIECE_CHARS) if self._has_words else [text]
+        pieces = (piece for part in parts for piece in split_text(part, max_chars=_MAX_ENCODE_CHARS))
+        return [token for piece in pieces for token in self._ids_of_piece(piece)]
+
+    def _encode_piece(self, piece: str) -> tuple[int, ...]:
+        encoded = self._tokenizer.encode(piece, add_special_tokens=False)
+        return tuple(encoded.input_ids.data[0].tolist())
 
     def _make_codec(self, header: Mapping[str, Value], added: Mapping[str, int], where: Path) -> ChatCodec:
         template = header_text(header, "tokenizer.chat_template")
@@ -67,7 +77,31 @@ class GGUFTokenizer:
             control=control_strings(added, marked=set(self._marked), template=template),
             end_ids=end_ids_of(added, eos=token_text(header, "eos")),
             normalise=partial(normalize, "NFC") if composes else str,
+            opening=_opening(header),
         )
+
+
+def _opening(header: Mapping[str, Value]) -> tuple[int, ...]:
+    """Return what a plain text begins with; where the file does not say, its kind of tokenizer decides."""
+    is_spm = header_text(header, "tokenizer.ggml.model") == "llama"
+    bos = header_number(header, "tokenizer.ggml.bos_token_id")
+    return (bos,) if bos is not None and header.get("tokenizer.ggml.add_bos_token", is_spm) else ()
+
+
+def split_words(text: str, *, n_chars: int) -> list[str]:
+    """Return `text` cut between words, each part as soon as it has `n_chars`.
+
+    Texts with a common beginning have the same first parts.
+
+    >>> split_words("one two three", n_chars=2)
+    ['one', ' two', ' three']
+    """
+    parts: list[str] = []
+    begin = 0
+    while (cut := _BETWEEN_WORDS.search(text, begin + n_chars)) is not None:
+        parts.append(text[begin : cut.start()])
+        begin = cut.start()
+    return [*parts, text[begin:]] if begin < len(text) else parts
 
 
 def split_text(text: str, *, max_chars: int) -> list[str]:

@@ -44,7 +44,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """Continue `messages` with the assistant's turn, which begins with `prefill`."""
+    """Continue `messages` with the assistant's turn, which begins with `prefill`.
+
+    Without messages `prefill` is a plain text that the model continues, with no chat template: how a model
+    that knows no turns is asked. An engine that asks a server refuses it.
+    """
 
     id: str
     messages: Conversation
@@ -67,6 +71,7 @@ class Completion:
 class ChooseRequest:
     """How probable is each option as the next text of the assistant's turn (after `prefill`)?
 
+    Without messages it is the next text of the plain text `prefill`, as in `GenerateRequest`.
     Every option must be a single distinct token in that place; an engine refuses it otherwise.
     """
 
@@ -80,7 +85,8 @@ class ChooseRequest:
 class Choice:
     """Natural-log probability of each option under the whole vocabulary, before temperature.
 
-    An engine that has no log-probabilities counts votes and says in how many calls.
+    An engine that has no log-probabilities counts votes and says in how many calls, `n_failed` of which
+    brought no vote.
     """
 
     request_id: str
@@ -88,6 +94,7 @@ class Choice:
     prompt_tokens: int
     completion_tokens: int = 1
     n_calls: int = 1
+    n_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +116,12 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that got no answer, whose fault that is, and why."""
+    """A request that got no answer, whose fault that is, and why; `n_calls` as for a choice."""
 
     request_id: str
     owner: Owner
     reason: str
+    n_calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)

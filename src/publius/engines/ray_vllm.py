@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from publius.engines.checks import refuse_generation
+from publius.engines.checks import refuse_generation, refuse_plain_text
 from publius.engines.http_body import shown, whole_text
 from publius.engines.openai_logprobs import Listed, read_listed
 from publius.engines.openai_wire import wire_messages
@@ -133,6 +133,8 @@ def vllm_transform(options: VllmOptions, *, replicas: int) -> Any:
 
 def refuse_vllm(request: GenerateRequest | ChooseRequest, *, max_context: int) -> Failure | None:
     """Return why a request would fail for certain, or None. `max_context` in tokens."""
+    if not request.messages:
+        return refuse_plain_text(request)
     n_least = least_tokens(n_text_bytes(request.messages, request.prefill))
     if isinstance(request, GenerateRequest):
         return refuse_generation(request, n_prompt=n_least, max_context=max_context)

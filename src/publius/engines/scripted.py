@@ -38,7 +38,7 @@ from publius.errors import EngineError, require
 from publius.records import Conversation, content_hash, decode
 
 _SPACED_WORD = re.compile(r"\s*\S+")
-_QUOTED = re.compile(r'([^":]*): (".*")')
+_QUOTED = re.compile(r'([^":]*:|\(\w+\)) (".*")')
 _TOPIC = re.compile(r"[^\W\d_]{4,}")
 _OPENINGS = ("Let us look at", "Here is a thought on", "A few words about", "This concerns", "On", "As for")
 _VERBS = (
@@ -177,6 +177,8 @@ class ScriptedEngine:
 
     def _answer(self, request: Request) -> Answer:
         match request:
+            case GenerateRequest() | ChooseRequest() if not request.messages and not request.prefill:
+                return Failure(request.id, "input", "the conversation is empty")
             case GenerateRequest():
                 return self._completion(request)
             case ChooseRequest():
@@ -226,7 +228,8 @@ class ScriptedEngine:
         return refused or Score(request.id, self._score(request), n_answer)
 
     def _n_prompt(self, request: GenerateRequest | ChooseRequest) -> int:
-        return self.count_tokens(request.messages) + 1 + len(request.prefill.split())
+        n_header = 1 if request.messages else 0
+        return self.count_tokens(request.messages) + n_header + len(request.prefill.split())
 
 
 def default_reply(request: GenerateRequest) -> str:
@@ -260,16 +263,14 @@ def prefer_word(request: ChooseRequest, word: str) -> tuple[float, ...]:
 def rate_options(request: ChooseRequest, rate: Callable[[str], float]) -> tuple[float, ...]:
     """Return log-probabilities of the options from a rating of texts in [0, 1], the higher the better.
 
-    A text is a JSON string on a line of the last message, after a name and a colon. Where every option
-    has a text (`Response 1: "…"` for the option 1), each is rated by its own. Otherwise the last such
-    text is rated: the first option says that it is good, the others that it is not. Where there is none,
-    the message is rated with each option put before it.
+    A text is a JSON string on a line of the last message that has one, after a name and a colon or a name
+    in brackets. Where every option has a text (`Response 1: "…"` for the option 1, `(A) "…"` for A), each
+    is rated by its own, the last of a name. Otherwise the last such text is rated: the first option says
+    that it is good, the others that it is not. Where there is none, the last message is rated with each
+    option put before it.
     """
-    quoted = [
-        (match[1].split()[-1:], text)
-        for line in _last_text(request.messages).split("\n")
-        if (match := _QUOTED.fullmatch(line)) and (text := _unquote(match[2])) is not None
-    ]
+    texts = (request.prefill, *(message.content for message in reversed(request.messages)))
+    quoted = next(filter(None, map(_quoted_texts, texts)), [])
     named = {name[0]: text for name, text in quoted if name}
     if all(option in named for option in request.options):
         ratings = [rate(named[option]) for option in request.options]
@@ -285,6 +286,15 @@ def rate_options(request: ChooseRequest, rate: Callable[[str], float]) -> tuple[
 def default_score(request: ScoreRequest) -> float:
     """Return −1 for every word of the answer, −1 for its end, and up to −1 by the hash of the whole."""
     return -(len(request.messages[-1].content.split()) + 1.0 + _share(content_hash(request.messages)))
+
+
+def _quoted_texts(shown: str) -> list[tuple[list[str], str]]:
+    """Return the JSON strings on lines of their own, with the last word of the name before each."""
+    return [
+        (match[1].strip("():").split()[-1:], text)
+        for line in shown.split("\n")
+        if (match := _QUOTED.fullmatch(line)) and (text := _unquote(match[2])) is not None
+    ]
 
 
 def _unquote(text: str) -> str | None:

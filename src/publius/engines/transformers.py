@@ -221,8 +221,6 @@ class TransformersEngine:
         codec = self._vocabulary.codec
         if isinstance(request, ScoreRequest):
             return Targets(*encode_messages_with_answer(codec, request.messages))
-        if not request.messages:
-            raise DataError("the conversation is empty")
         prompt_ids = encode_messages(codec, request.messages, prefill=request.prefill)
         is_choice = isinstance(request, ChooseRequest)
         return Targets(prompt_ids, option_ids(codec, request, prompt_ids) if is_choice else [])

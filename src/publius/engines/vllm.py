@@ -232,8 +232,6 @@ class VLLMEngine:
         codec = self._vocabulary.codec
         if isinstance(request, ScoreRequest):
             return _Running(request, *encode_messages_with_answer(codec, request.messages))
-        if not request.messages:
-            raise DataError("the conversation is empty")
         prompt_ids = encode_messages(codec, request.messages, prefill=request.prefill)
         is_choice = isinstance(request, ChooseRequest)
         return _Running(request, prompt_ids, option_ids(codec, request, prompt_ids) if is_choice else [])

@@ -5,10 +5,22 @@ Paper: none. Bai et al. 2022, arXiv:2212.08073, §4.1 read log-probabilities; th
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from publius.engines.http_body import shown
+from publius.engines.http_refusals import Fatal
 from publius.engines.protocol import Choice, ChooseRequest, Failure
-from publius.engines.token_estimate import likely_tokens, n_bytes_of
+
+VOTE_TOKENS = 8  # an option is one token; the rest lets a chatty vote be seen as unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class CastVote:
+    """A vote that came, readable or not, and the tokens that it took."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
 
 
 def verdict_of(text: str, options: Sequence[str]) -> int | None:
@@ -26,30 +38,50 @@ def verdict_of(text: str, options: Sequence[str]) -> int | None:
     return None
 
 
-def read_votes(
-    request: ChooseRequest,
-    votes: Sequence[str],
-    *,
-    prompt_tokens: int,
-    completion_tokens: int | None = None,
-) -> Choice | Failure:
-    """Return the options' shares among `votes` as log-probabilities, or a failure if none is readable.
+def count_votes(
+    request: ChooseRequest, cast: Sequence[CastVote | Failure | Fatal]
+) -> Choice | Failure | Fatal:
+    """Return the options' shares among the votes cast as log-probabilities, or why there are none.
 
-    With m options, K votes, r of them readable and n for an option: ln((n + 1/2) / (r + m/2) · r/K). So no
-    option gets 0, and the label mass is the readable share. The tokens are those of all votes;
-    where the answers' are not told they are estimated.
+    With m options, K votes that came, r of them readable, n for an option: ln((n + 1/2) / (r + m/2) · r/K).
+    So no option gets 0, and the label mass is the readable share. Votes whose call failed are not among
+    the K; they are counted in `n_failed` and, as all calls, in `n_calls`. The tokens are those of the
+    votes that came. There is no choice if no vote came or none is readable, and the run ends where a call
+    says that all calls will be refused.
 
     >>> request = ChooseRequest("r", (), ("1", "2"))
-    >>> [round(math.exp(x), 3) for x in read_votes(request, ["1", "1", "2", "?"], prompt_tokens=9).logprobs]
-    [0.469, 0.281]
+    >>> votes = [CastVote(text, 9, 1) for text in ("1", "1", "2", "?")]
+    >>> choice = count_votes(request, [*votes, Failure("r", "engine", "gone")])
+    >>> [round(math.exp(x), 3) for x in choice.logprobs], choice.n_calls, choice.n_failed
+    ([0.469, 0.281], 5, 1)
     """
-    read = [index for vote in votes if (index := verdict_of(vote, request.options)) is not None]
+    came = [vote for vote in cast if isinstance(vote, CastVote)]
+    fatal = [vote for vote in cast if isinstance(vote, Fatal)]
+    ending = next((end for end in fatal if end.holds_for_all or not came), None)
+    if ending is not None:
+        return ending
+    if not came:
+        return _all_failed(request, [vote for vote in cast if isinstance(vote, Failure)])
+    read = [index for vote in came if (index := verdict_of(vote.text, request.options)) is not None]
     if not read:
-        example = f", the first was {shown(votes[0], 80)!r}" if votes else ""
-        return Failure(request.id, "model", f"none of {len(votes)} votes named one of the options{example}")
+        first = (
+            f"none of {len(came)} votes named one of the options, the first was {shown(came[0].text, 80)!r}"
+        )
+        return Failure(request.id, "model", first, n_calls=len(cast))
     n_all = len(read) + len(request.options) / 2
-    share = len(read) / len(votes)
-    logprobs = tuple(math.log((read.count(i) + 0.5) / n_all * share) for i in range(len(request.options)))
-    if completion_tokens is None:
-        completion_tokens = sum(max(1, likely_tokens(n_bytes_of(vote))) for vote in votes)
-    return Choice(request.id, logprobs, prompt_tokens, completion_tokens, n_calls=len(votes))
+    share = len(read) / len(came)
+    return Choice(
+        request.id,
+        tuple(math.log((read.count(i) + 0.5) / n_all * share) for i in range(len(request.options))),
+        prompt_tokens=sum(vote.prompt_tokens for vote in came),
+        completion_tokens=sum(vote.completion_tokens for vote in came),
+        n_calls=len(cast),
+        n_failed=len(cast) - len(came),
+    )
+
+
+def _all_failed(request: ChooseRequest, failures: Sequence[Failure]) -> Failure:
+    """Return one failure for all votes; it is the engine's if one is, and then asked again."""
+    first = next((one for one in failures if one.owner == "engine"), failures[0])
+    reason = first.reason if len(failures) == 1 else f"all {len(failures)} votes failed: {first.reason}"
+    return Failure(request.id, first.owner, reason, n_calls=len(failures))

@@ -3,17 +3,17 @@
 Paper: Bai et al. 2022, arXiv:2212.08073: samples at T=1 for free-form answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from publius.errors import DataError
-from publius.judge import Method
+from publius.judge import JudgeForm
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
     """How many held-out prompts an axis, how answers are sampled, how ratings are bootstrapped.
 
-    `method` is how the judge is asked (see `judge.judge_comparisons`). Helpfulness is judged on helpful
+    `judge` is how the judge is asked. Helpfulness is judged on helpful
     prompts, harmlessness on red-team prompts.
     """
 
@@ -22,7 +22,7 @@ class EvaluateConfig:
     answer_tokens: int = 96
     temperature: float = 1.0
     top_p: float = 1.0
-    method: Method = "both-orders"
+    judge: JudgeForm = field(default_factory=JudgeForm)
     n_resamples: int = 1000
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from publius.engines.flow import RunFlows
 from publius.evaluate.prompts import QUESTIONS, Axis
-from publius.judge import JudgeQuestion, Method, judge_comparisons, soft_label
+from publius.judge import JudgeForm, JudgeQuestion, judge_comparisons, soft_label
 from publius.records import Answer, Comparison, Conversation, Message, Unparsed, content_hash
 from publius.stats.ratings import Game
 
@@ -64,13 +64,13 @@ def judged_games(
     *,
     axis: Axis,
     judge: str,
-    method: Method = "both-orders",
+    form: JudgeForm = JudgeForm(),
     seed: int = 0,
 ) -> Games:
     """Return the games that a model judges under the axis's question."""
     different = {item.id: item for item in comparisons if item.answer_a != item.answer_b}
     questions = [JudgeQuestion(item, axis, QUESTIONS[axis]) for item in different.values()]
-    votes = dict(zip(different, judge_comparisons(questions, run, method=method, seed=seed), strict=True))
+    votes = dict(zip(different, judge_comparisons(questions, run, form=form, seed=seed), strict=True))
     labels = {id: soft_label(own) for id, own in votes.items()}
     n_unparsed = sum(isinstance(vote, Unparsed) for own in votes.values() for vote in own)
     return _games(comparisons, labels, axis=axis, judge=judge, n_unparsed=n_unparsed)

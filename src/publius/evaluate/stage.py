@@ -49,7 +49,7 @@ def run_evaluate(
         pairs = pair_answers(answers, axis)
         run = store.ask(judge, f"judge {axis}").run
         played.append(
-            judged_games(pairs, run, axis=axis, judge=judge.model.name, method=config.method, seed=store.seed)
+            judged_games(pairs, run, axis=axis, judge=judge.model.name, form=config.judge, seed=store.seed)
         )
         if reward is not None:
             played.append(rewarded_games(pairs, reward, axis=axis, judge="preference model"))

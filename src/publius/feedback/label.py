@@ -1,126 +1,149 @@
-"""Comparisons with soft labels: asked from a judge under a principle, or known by construction.
+"""Labels: asked from a judge under principles, or stated for a pair that was made to have one.
 
 Paper: arXiv:2310.13798, §2.2: "one principle drawn uniformly for every comparison"; the mean over all
-principles is named there as probably better and too costly. Labels by construction: arXiv:2212.08073,
-§3 shows that a revision is less harmful than its draft; RLCD (arXiv:2307.12950) learns from such pairs.
+principles is named there as probably better and too costly. Labels by construction: arXiv:2307.12950.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
-from publius.constitution import Constitution, Principle, draw_principle
+from publius.constitution import Constitution, Principle, draw_principle, share_principles
 from publius.engines.flow import Flow
-from publius.engines.protocol import Failure
-from publius.judge import JudgeQuestion, Method, judge_questions, soft_label
-from publius.records import (
-    Comparison,
-    Preference,
-    Prompt,
-    RevisionChain,
-    Unparsed,
-    Vote,
-    content_hash,
-    derive_seed,
-)
+from publius.errors import DataError
+from publius.feedback.config import PrincipleChoice
+from publius.feedback.pairs import Pair
+from publius.feedback.rule import LabelRule, apply_rule
+from publius.judge import JudgeForm, JudgeQuestion, judge_questions, soft_label
+from publius.records import Preference, Unparsed, Vote, derive_seed
+
+ChoosePrinciples: TypeAlias = Callable[[str], tuple[Principle, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Who labels and how: the model's name, how it is asked, what its probability becomes, the run's seed."""
+
+    name: str
+    form: JudgeForm = field(default_factory=JudgeForm)
+    rule: LabelRule = field(default_factory=LabelRule)
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTask:
-    """A comparison to label and the constitution that decides it."""
+    """A pair to label, the constitution that decides it, and those of its principles to ask under."""
 
-    comparison: Comparison
+    pair: Pair
     constitution: Constitution
+    principles: tuple[Principle, ...] = ()
 
 
-def compare_samples(prompt: Prompt, samples: Sequence[str | Failure], *, model: str) -> Comparison | None:
-    """Return the comparison of the first two samples, or None where one is missing or both are equal."""
-    first, second = samples[:2]
-    if isinstance(first, Failure) or isinstance(second, Failure) or first == second:
-        return None
-    return _comparison(prompt, (first, model), (second, model)) if first and second else None
+def choose_principles(
+    constitution: Constitution, ids: Iterable[str], *, how: PrincipleChoice, seed: int
+) -> ChoosePrinciples:
+    """Return the function from a comparison's id to the principles that it is asked under.
 
-
-def label_comparison(
-    task: LabelTask,
-    *,
-    judge: str,
-    principles: Literal["one", "mean"] = "one",
-    method: Method = "both-orders",
-    seed: int = 0,
-) -> Flow[Preference]:
-    """Return the task's preference with its votes; `prob_a` is None where no vote can be read."""
-    asked = _principles(task, principles, seed)
-    questions = [JudgeQuestion(task.comparison, item.id, item.comparison) for item in asked]
-    cast = yield from judge_questions(questions, method=method, seed=seed)
-    votes = [vote for own in cast for vote in own]
-    return Preference(
-        comparison=task.comparison,
-        prob_a=_mean_over_principles(votes, [principle.id for principle in asked]),
-        origin="asked",
-        judge=judge,
-        constitution_hash=task.constitution.hash,
-        votes=tuple(votes),
-    )
-
-
-def construct_from_revisions(
-    chains: Iterable[RevisionChain], constitution: Constitution, *, prob: float
-) -> Iterator[Preference]:
-    """Yield preferences "last revision over draft", with the stated probability `prob`."""
-    for chain in chains:
-        if chain.revisions and chain.revisions[-1].text != chain.draft:
-            better = (chain.revisions[-1].text, "revision")
-            row = _constructed(chain.prompt, better, (chain.draft, "draft"), prob=prob)
-            yield replace(row, constitution_hash=constitution.hash)
-
-
-def construct_from_mismatch(
-    answered: Iterable[tuple[Prompt, str]], strangers: Sequence[str], *, prob: float
-) -> Iterator[Preference]:
-    """Yield preferences "the answer to a helpful prompt over one written for another prompt".
-
-    They keep the preference model from learning that declining is always better: `strangers` are
-    revisions of red-team drafts, many of which decline.
+    "stratified" needs all `ids` beforehand; the others know any id.
     """
-    for prompt, answer in answered if strangers else ():
-        stranger = strangers[derive_seed(0, "mismatch", prompt.id) % len(strangers)]
-        if stranger != answer:
-            better = (answer, "answer")
-            yield _constructed(prompt, better, (stranger, "other prompt's answer"), prob=prob)
+
+    def own_seed(id: str) -> int:
+        return derive_seed(seed, "label", id)
+
+    match how:
+        case "mean":
+            return lambda id: constitution.principles
+        case "one":
+            return lambda id: (draw_principle(constitution, seed=own_seed(id)),)
+        case "stratified":
+            shared = share_principles(constitution, {id: own_seed(id) for id in ids})
+            return lambda id: (shared[id],)
 
 
-def _principles(task: LabelTask, mode: Literal["one", "mean"], seed: int) -> tuple[Principle, ...]:
-    if mode == "mean":
-        return task.constitution.principles
-    return (draw_principle(task.constitution, seed=derive_seed(seed, "label", task.comparison.id)),)
+def label_pair(
+    task: LabelTask, judge: Judge, *, stated: float, labels: Literal["stated", "rescored", "mixed"]
+) -> Flow[Preference]:
+    """Return the task's preference; `stated` is the probability of the better answer by construction.
+
+    Samples are always asked. The label rule is for judges: a stated label stays as it is. "mixed" is the
+    mean of the stated label and of the one that the judge alone would have given; where that cannot be
+    read, there is none.
+    """
+    pair = task.pair
+    prob_a = stated if pair.better == "a" else 1.0 - stated
+    if pair.better is not None and labels == "stated":
+        return Preference(pair.comparison, prob_a, "construction", None, task.constitution.hash, ())
+    asked = yield from ask_judge(task, judge)
+    if pair.better is None or labels == "rescored":
+        return asked
+    mixed = None if asked.prob_a is None else (prob_a + asked.prob_a) / 2
+    return replace(asked, prob_a=mixed, origin="construction")
 
 
-def _mean_over_principles(votes: Sequence[Vote | Unparsed], principle_ids: Sequence[str]) -> float | None:
-    labels = [
-        label
-        for id in principle_ids
-        if (label := soft_label([vote for vote in votes if vote.principle_id == id])) is not None
-    ]
-    return sum(labels) / len(labels) if labels else None
-
-
-def _comparison(prompt: Prompt, a: tuple[str, str], b: tuple[str, str]) -> Comparison:
-    return Comparison(
-        id=content_hash([prompt.id, a[0], b[0]]),
-        prompt_id=prompt.id,
-        messages=prompt.messages,
-        answer_a=a[0],
-        answer_b=b[0],
-        source_a=a[1],
-        source_b=b[1],
+def ask_judge(task: LabelTask, judge: Judge) -> Flow[Preference]:
+    """Return the judge's preference with its votes; `prob_a` is None where no vote can be read."""
+    comparison = task.pair.comparison
+    questions = [JudgeQuestion(comparison, item.id, item.comparison) for item in task.principles]
+    cast = yield from judge_questions(questions, form=judge.form, seed=judge.seed)
+    votes = tuple(vote for own in cast for vote in own)
+    found = judged_prob(votes, weights_of(task.constitution))
+    return Preference(
+        comparison=comparison,
+        prob_a=None if found is None else apply_rule(found, judge.rule),
+        origin="asked",
+        judge=judge.name,
+        constitution_hash=task.constitution.hash,
+        votes=votes,
     )
 
 
-def _constructed(
-    prompt: Prompt, better: tuple[str, str], worse: tuple[str, str], *, prob: float
-) -> Preference:
-    comparison = _comparison(prompt, better, worse)
-    preference = Preference(comparison, prob, "construction", None, None, ())
-    # the better answer must not always stand first, or a learner could use the place
-    return preference if derive_seed(0, "place", comparison.id) % 2 == 0 else preference.swap()
+def judged_prob(votes: Sequence[Vote | Unparsed], weights: Mapping[str, float]) -> float | None:
+    """Return P(A is better) by the votes before any label rule, or None where none can be read.
+
+    The mean over the principles, each by its weight, of the mean over orders and reasonings. Principles
+    whose votes cannot be read are left out.
+
+    >>> votes = [Vote("p", None, -0.1, -3.0, 0.9), Vote("q", None, -1.0, -1.0, 0.9)]
+    >>> round(judged_prob(votes, {"p": 1.0, "q": 3.0}), 3)
+    0.612
+    """
+    found = {
+        id: label
+        for id in dict.fromkeys(vote.principle_id for vote in votes)
+        if (label := soft_label([vote for vote in votes if vote.principle_id == id])) is not None
+    }
+    if not found:
+        return None
+    return sum(weights[id] * label for id, label in found.items()) / sum(weights[id] for id in found)
+
+
+def weights_of(constitution: Constitution) -> dict[str, float]:
+    """Return the weight of each principle by its id."""
+    return {principle.id: principle.weight for principle in constitution.principles}
+
+
+def check_questions(constitution: Constitution, *, contrast: bool, where: str) -> None:
+    """Refuse a constitution that gives a judge nothing to ask, or a policy nothing to follow.
+
+    A statement may be only a repeated critique request or comparison question: so it is in one that was
+    imported from the papers' files.
+
+    Raises:
+        DataError: A principle is named.
+    """
+    for principle in constitution.principles:
+        has_question = principle.comparison.strip() and not (
+            "comparison" in principle.derived and principle.statement == principle.critique
+        )
+        if not has_question:
+            raise DataError(
+                f"the principle {principle.id!r} has no comparison question, and labels are asked with it",
+                where=where,
+                todo='add comparison = "Which of these responses …?" to it, or write a statement of its own',
+            )
+        if contrast and principle.statement in (principle.comparison, principle.critique):
+            raise DataError(
+                f"the principle {principle.id!r} has no statement that a policy could follow",
+                where=where,
+                todo='write a statement of its own, or leave "contrast" out of label.pairs',
+            )

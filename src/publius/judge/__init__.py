@@ -1,32 +1,47 @@
 """The one way to ask a model "which answer is better?": prompts, both orders, readings, soft labels.
 
 `feedback` labels with it, `evaluate` measures with it; so order bias, forged options and unreadable
-answers are handled in one place.
+answers are handled in one place. `compare.py` is the flow of it.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, §4.1; arXiv:2310.13798, §2.2.
 """
 
-from publius.judge.compare import (
-    JudgeQuestion,
-    Method,
-    both_orders,
-    judge_comparisons,
-    judge_questions,
-    prob_a,
-    soft_label,
+from publius.judge.compare import judge_comparisons, judge_questions
+from publius.judge.form import Calibration, JudgeForm, JudgeQuestion, Layout, Method
+from publius.judge.points import point_messages
+from publius.judge.prompts import (
+    GENERAL_QUESTION,
+    JudgePrompt,
+    Pair,
+    PairParts,
+    options_of,
+    parse_pair,
+    reasoning_prompt,
+    verdict_prompt,
 )
-from publius.judge.prompts import GENERAL_QUESTION, pair_messages, parse_pair, point_messages
+from publius.judge.reading import MIN_LABEL_MASS, both_orders, prob_a, soft_label
+from publius.judge.templates import templates_hash
 
 __all__ = [
     "GENERAL_QUESTION",
+    "MIN_LABEL_MASS",
+    "Calibration",
+    "JudgeForm",
+    "JudgePrompt",
     "JudgeQuestion",
+    "Layout",
     "Method",
+    "Pair",
+    "PairParts",
     "both_orders",
     "judge_comparisons",
     "judge_questions",
-    "pair_messages",
+    "options_of",
     "parse_pair",
     "point_messages",
     "prob_a",
+    "reasoning_prompt",
     "soft_label",
+    "templates_hash",
+    "verdict_prompt",
 ]

@@ -1,170 +1,109 @@
-"""Ask a model which of two answers is better, and read soft labels from it.
-
-Both orders (or one): both answers in one prompt; prob_a = P(A) / (P(A) + P(B)) from the
-options' probabilities, then the mean over orders. Pointwise: each answer alone, "good" or "bad";
-prob_a = σ(logit(A) − logit(B)) with logit = ln P(good) − ln P(bad); there is no order to be biased by.
-Options that together hold less than `MIN_LABEL_MASS` of the probability are `Unparsed`: the model was
-about to say something else.
+"""Ask a model which of two answers is better: the questions in every order, and a vote on each.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, §4.1. Departures: both orders, because small judges pick the same
-place most of the time (the audit shows the share); the pointwise form.
+place most of the time (the audit shows the share); each answer alone (`points.py`); calibration
+(`calibrate.py`).
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from publius.engines.flow import Flow, RunFlows
-from publius.engines.protocol import Answer, Choice, ChooseRequest, Failure
-from publius.judge.prompts import PAIR_OPTIONS, POINT_OPTIONS, pair_messages, point_messages
-from publius.records import Comparison, Unparsed, Vote, content_hash, derive_seed
+from publius.engines.protocol import Choice, ChooseRequest
+from publius.judge.calibrate import content_free
+from publius.judge.form import JudgeForm, JudgeQuestion
+from publius.judge.points import judge_points
+from publius.judge.prompts import Asked, options_of, verdict_prompt
+from publius.judge.reading import calibrate, mass_of, readable
+from publius.judge.reason import reason
+from publius.records import Unparsed, Vote, derive_seed
 
-MIN_LABEL_MASS = 0.01
-Method: TypeAlias = Literal["both-orders", "one-order", "pointwise"]
 
+class _Ballot(NamedTuple):
+    """One vote to ask for; `thought` is the reasoning before it, or why there is none to vote after."""
 
-@dataclass(frozen=True, slots=True)
-class JudgeQuestion:
-    """One question about one comparison: the principle it comes from, and its wording."""
-
-    comparison: Comparison
-    principle_id: str
-    text: str
+    asked: Asked
+    number: int
+    thought: str | Unparsed | None
 
 
 def judge_comparisons(
     questions: Sequence[JudgeQuestion],
     run: RunFlows,
     *,
-    method: Method = "both-orders",
+    form: JudgeForm = JudgeForm(),
     seed: int = 0,
 ) -> tuple[tuple[Vote | Unparsed, ...], ...]:
     """Return the votes on every question, in the order of `questions`; see `judge_questions`."""
-    flows = (judge_questions([question], method=method, seed=seed) for question in questions)
-    expected = len(questions) * (1 if method == "one-order" else 2)
-    return tuple(votes for (votes,) in run(flows, expected=expected))
+    flows = (judge_questions([question], form=form, seed=seed) for question in questions)
+    return tuple(votes for (votes,) in run(flows, expected=len(questions) * form.n_calls()))
 
 
 def judge_questions(
-    questions: Sequence[JudgeQuestion], *, method: Method = "both-orders", seed: int = 0
+    questions: Sequence[JudgeQuestion], *, form: JudgeForm = JudgeForm(), seed: int = 0
 ) -> Flow[tuple[tuple[Vote | Unparsed, ...], ...]]:
     """Return the votes on each question; all are asked at once.
 
     With "both-orders" a question gets two votes, A first and B first; with "one-order" the order is drawn
-    from the seed and the comparison's id; "pointwise" gives one vote, whose order is None.
+    from the seed and the comparison's id; "pointwise" gives one vote, whose order is None. With K reasonings
+    an order has K votes, one after each. The seed also draws the worked examples and the reasonings.
     """
-    if method == "pointwise":
-        pairs = [
-            tuple(_point_request(question, text) for text in _answers(question)) for question in questions
-        ]
-        said = iter((yield tuple(request for pair in pairs for request in pair)))
-        return tuple(
-            (_read_points(question, _readable(next(said)), _readable(next(said))),) for question in questions
-        )
-    asked = [(question, a_first) for question in questions for a_first in _orders(question, method, seed)]
-    said = iter((yield tuple(_pair_request(question, a_first) for question, a_first in asked)))
-    return tuple(
-        tuple(
-            _read_pair(question, _readable(next(said)), a_first=a_first)
-            for a_first in _orders(question, method, seed)
-        )
-        for question in questions
+    if not questions:
+        return ()
+    if form.method == "pointwise":
+        votes = yield from judge_points(questions, n_shots=form.n_shots)
+        return tuple((vote,) for vote in votes)
+    biases: Mapping[str, float | str] = {}
+    if form.calibration == "content-free":
+        biases = yield from content_free(questions, form, seed=seed)
+    asked = [Asked(one, a_first) for one in questions for a_first in _orders(one, form, seed)]
+    thoughts: Sequence[Sequence[str | Unparsed | None]] = [(None,)] * len(asked)
+    if form.reasonings:
+        thoughts = yield from reason(asked, form, seed=seed)
+    ballots = [
+        _Ballot(one, number, thought)
+        for one, own in zip(asked, thoughts, strict=True)
+        for number, thought in enumerate(own)
+    ]
+    requests = tuple(
+        _request(ballot, form, seed) for ballot in ballots if not isinstance(ballot.thought, Unparsed)
     )
+    said = iter((yield requests) if requests else ())
+    votes = (
+        ballot.thought
+        if isinstance(ballot.thought, Unparsed)
+        else _read(ballot, readable(next(said)), biases)
+        for ballot in ballots
+    )
+    return tuple(tuple(islice(votes, len(ballots) // len(questions))) for _ in questions)
 
 
-def _answers(question: JudgeQuestion) -> tuple[str, str]:
-    return question.comparison.answer_a, question.comparison.answer_b
-
-
-def both_orders(votes: Sequence[Vote | Unparsed]) -> tuple[float, float] | None:
-    """Return P(A is better) asked with A first and asked with B first, or None if one is missing."""
-    means = [_mean(_probs(votes, a_first)) for a_first in (True, False)]
-    return None if means[0] is None or means[1] is None else (means[0], means[1])
-
-
-def soft_label(votes: Sequence[Vote | Unparsed]) -> float | None:
-    """Return the mean P(A is better) over the readable votes, each order weighing the same; None if none.
-
-    >>> vote = Vote("p", True, -0.1, -3.0, 0.95)
-    >>> round(soft_label([vote]), 3)
-    0.948
-    >>> soft_label([Unparsed("p", True, "label mass 0.002")]) is None
-    True
-    """
-    means = [mean for a_first in (True, False, None) if (mean := _mean(_probs(votes, a_first))) is not None]
-    return _mean(means)
-
-
-def prob_a(vote: Vote) -> float:
-    """Return P(A) / (P(A) + P(B)) of one vote, in [0, 1].
-
-    >>> prob_a(Vote("p", True, -1.0, -1.0, 0.7))
-    0.5
-    """
-    return 1.0 / (1.0 + math.exp(max(-700.0, min(700.0, vote.logprob_b - vote.logprob_a))))
-
-
-def _probs(votes: Sequence[Vote | Unparsed], a_first: bool | None) -> list[float]:
-    return [prob_a(vote) for vote in votes if isinstance(vote, Vote) and vote.a_first is a_first]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def _orders(question: JudgeQuestion, method: Method, seed: int) -> tuple[bool, ...]:
-    if method == "both-orders":
+def _orders(question: JudgeQuestion, form: JudgeForm, seed: int) -> tuple[bool, ...]:
+    if form.method == "both-orders":
         return (True, False)
     draw = derive_seed(seed, "order", question.comparison.id, question.principle_id)
     return (draw % 2 == 0,)
 
 
-def _pair_request(question: JudgeQuestion, a_first: bool) -> ChooseRequest:
-    shown = question.comparison if a_first else question.comparison.swap()
-    id = f"{question.comparison.id}/{question.principle_id}/{'ab' if a_first else 'ba'}"
-    return ChooseRequest(id, pair_messages(shown, question.text), PAIR_OPTIONS)
+def _request(ballot: _Ballot, form: JudgeForm, seed: int) -> ChooseRequest:
+    assert not isinstance(ballot.thought, Unparsed)
+    prompt = verdict_prompt(ballot.asked.pair, form, seed=seed, reasoning=ballot.thought)
+    id = ballot.asked.id if ballot.thought is None else f"{ballot.asked.id}/{ballot.number}"
+    return ChooseRequest(id, prompt.messages, options_of(form.layout), prompt.prefill)
 
 
-def _read_pair(question: JudgeQuestion, read: Choice | str, *, a_first: bool) -> Vote | Unparsed:
+def _read(ballot: _Ballot, read: Choice | str, biases: Mapping[str, float | str]) -> Vote | Unparsed:
+    asked = ballot.asked
+    bias = biases.get(asked.question.text)
     if isinstance(read, str):
-        return Unparsed(question.principle_id, a_first, read)
+        return asked.unparsed(read)
+    if isinstance(bias, str):
+        return asked.unparsed(bias)
     first, second = read.logprobs
-    logprob_a, logprob_b = (first, second) if a_first else (second, first)
-    return Vote(question.principle_id, a_first, logprob_a, logprob_b, _mass(read))
-
-
-def _point_request(question: JudgeQuestion, answer: str) -> ChooseRequest:
-    # the id is that of the question, so an answer that stands in several comparisons is asked once
-    messages = point_messages(question.comparison.messages, answer, question.text)
-    return ChooseRequest(content_hash(messages), messages, POINT_OPTIONS)
-
-
-def _read_points(question: JudgeQuestion, a: Choice | str, b: Choice | str) -> Vote | Unparsed:
-    if isinstance(a, str) or isinstance(b, str):
-        return Unparsed(question.principle_id, None, a if isinstance(a, str) else str(b))
-    margin = (a.logprobs[0] - a.logprobs[1]) - (b.logprobs[0] - b.logprobs[1])
-    return Vote(
-        question.principle_id,
-        None,
-        -_softplus(-margin),
-        -_softplus(margin),
-        min(_mass(a), _mass(b)),
+    logprob_a, logprob_b = (first, second) if asked.a_first else (second, first)
+    assert ballot.thought is None or isinstance(ballot.thought, str)
+    vote = Vote(
+        asked.question.principle_id, asked.a_first, logprob_a, logprob_b, mass_of(read), ballot.thought
     )
-
-
-def _readable(answer: Answer) -> Choice | str:
-    """Return the choice, or the reason why it says nothing."""
-    if isinstance(answer, Failure):
-        return f"{answer.owner}: {answer.reason}"
-    assert isinstance(answer, Choice)
-    mass = _mass(answer)
-    return answer if mass >= MIN_LABEL_MASS else f"label mass {mass:.2g} is under {MIN_LABEL_MASS}"
-
-
-def _mass(choice: Choice) -> float:
-    return min(1.0, sum(math.exp(logprob) for logprob in choice.logprobs))
-
-
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+    return vote if bias is None else calibrate(vote, bias)

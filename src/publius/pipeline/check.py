@@ -3,19 +3,24 @@
 Paper: none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
 from publius.engines import check_engine, is_remote
 from publius.engines.fetch import check_model
 from publius.errors import DataError, EngineError, MissingExtra, UsageError
+from publius.feedback.label import check_questions
 from publius.pipeline.context import RunContext
-from publius.pipeline.recipe import TRAINING, ModelRole, Recipe
+from publius.pipeline.earlier import read_earlier
+from publius.pipeline.recipe import MODEL_ROLES, TRAINING, ModelRole, Recipe
 from publius.pipeline.stages import STAGES, Stage
+from publius.preference.config import check_mix
+from publius.records import Origin, Purpose, Split
 from publius.store import Budget, Price
 
 STAGE = {stage.name: stage for stage in STAGES}
-_ROLES = ("policy", "critic", "feedback", "judge")
+_PURPOSES: tuple[Purpose, ...] = ("red-team", "helpful")
+_SPLITS: tuple[Split, ...] = ("train", "held-out")
 _LIBRARIES = {  # what a stage or an engine needs installed, and the extra that brings it
     "openvino": ("openvino_genai", "local"),
     "transformers": ("transformers", "train"),
@@ -28,8 +33,12 @@ _LIBRARIES = {  # what a stage or an engine needs installed, and the extra that 
 }
 
 
-def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[Stage, ...]:
+def check_recipe(
+    recipe: Recipe, *, only: Sequence[str] | None = None, context: RunContext | None = None
+) -> tuple[Stage, ...]:
     """Return the stages to run (`only` some), in order, after checking what can be checked without a model.
+
+    What the recipe names is loaded into `context`, so that a run that goes on with it reads it once.
 
     Raises:
         DataError: A stage is unknown or lacks one that it needs; a constitution or prompt set is wrong.
@@ -41,16 +50,20 @@ def check_recipe(recipe: Recipe, *, only: Sequence[str] | None = None) -> tuple[
     absent = [name for name in wanted if name not in recipe.stages]
     if absent:
         raise UsageError(f"the recipe {recipe.name!r} has no stage {absent[0]!r}", where="stages")
-    context = RunContext(recipe, lambda step, done, total: None)
+    context = context or RunContext(recipe, lambda step, done, total: None)
     _check_models(recipe, wanted, context)
-    for purpose in ("red-team", "helpful"):
-        for split in ("train", "held-out"):
-            if not any(prompt.split == split for prompt in context.of_purpose(purpose)):
+    for purpose in _PURPOSES:
+        for split in _SPLITS:
+            if not context.prompts.count(purpose, split):
                 todo = f"name a larger prompt set under prompts.{purpose.replace('-', '_')}"
                 raise DataError(
                     f"there are no {purpose} prompts in the {split} part", where="prompts", todo=todo
                 )
     _ = context.constitution, context.helpfulness, context.audit_set, context.human_preferences
+    if "pm" in wanted:
+        _check_pm(recipe, context)
+    if "label" in wanted:
+        _check_label(context)
     return tuple(stage for stage in STAGES if stage.name in wanted)
 
 
@@ -60,14 +73,23 @@ def check_prices(recipe: Recipe, stages: Sequence[Stage], budget: Budget) -> Non
     Raises:
         DataError: The role is named.
     """
+    names = sorted({ask.role for stage in stages for ask in stage.asks(recipe)})
+    roles: dict[str, ModelRole] = {f"models.{name}.price": getattr(recipe.models, name) for name in names}
+    todo = "say what a million tokens cost: price = { input = 0.10, output = 0.40 }"
+    check_priced(roles, budget, todo=todo)
+
+
+def check_priced(roles: Mapping[str, ModelRole], budget: Budget, *, todo: str) -> None:
+    """Do what `check_prices` does for roles under the names of their prices.
+
+    Raises:
+        DataError: The price's name is given, and `todo` for one that is missing.
+    """
     if budget.max_cost is None:
         return
     prices: dict[tuple[str, str], Price] = {}
-    for name in sorted({ask.role for stage in stages for ask in stage.asks(recipe)}):
-        role: ModelRole = getattr(recipe.models, name)
-        where = f"models.{name}.price"
+    for where, role in roles.items():
         if is_remote(role.engine) and role.price == Price():
-            todo = "say what a million tokens cost: price = { input = 0.10, output = 0.40 }"
             raise DataError(
                 "--max-cost needs the price of every model behind a server", where=where, todo=todo
             )
@@ -113,9 +135,20 @@ def _check_stages(recipe: Recipe) -> None:
             raise DataError(f"stage {name!r} needs stage {missing[0]!r}", where="stages", todo=todo)
 
 
+def _check_label(context: RunContext) -> None:
+    """Refuse constitutions that leave nothing to ask, and earlier pairs that cannot be labelled anew."""
+    recipe = context.recipe
+    for name, constitution in (
+        (recipe.constitution, context.constitution),
+        (recipe.helpfulness, context.helpfulness),
+    ):
+        check_questions(constitution, contrast="contrast" in recipe.label.pairs, where=name)
+    read_earlier(context)
+
+
 def _check_models(recipe: Recipe, wanted: Sequence[str], context: RunContext) -> None:
     models = recipe.models
-    roles: list[ModelRole] = [getattr(models, name) for name in _ROLES]
+    roles: list[ModelRole] = [getattr(models, name) for name in MODEL_ROLES]
     engines = (*sorted({role.engine for role in roles}), models.trained_engine)
     for name in engines:
         check_engine(name)
@@ -130,9 +163,33 @@ def _check_models(recipe: Recipe, wanted: Sequence[str], context: RunContext) ->
             where="models.policy",
             todo="name weights on this machine under models.policy, or leave the stage out",
         )
+    _check_layouts(recipe, wanted)
     for role in roles:
         if is_remote(role.engine):
             context.engine(role)  # reads its options; the server is asked later
         else:
             check_model(role.model)
     context.close_engines()
+
+
+def _check_pm(recipe: Recipe, context: RunContext) -> None:
+    """Refuse a mixture of which a set will not be there."""
+    given: list[Origin] = []
+    if "label" in recipe.stages:
+        given += recipe.label.origins()
+    if context.human_preferences:
+        given.append("human")
+    check_mix(recipe.pm.mix, given=tuple(given))
+
+
+def _check_layouts(recipe: Recipe, wanted: Sequence[str]) -> None:
+    """Refuse the layout without turns where a server is asked, which knows nothing but turns."""
+    asked = (("label", "feedback", recipe.label.judge), ("evaluate", "judge", recipe.evaluate.judge))
+    for stage, name, form in asked:
+        role: ModelRole = getattr(recipe.models, name)
+        if stage in wanted and form.layout == "pretrained" and is_remote(role.engine):
+            raise DataError(
+                f'the layout "pretrained" is a plain text, and {role.engine!r} asks a server in turns',
+                where=f"{stage}.judge.layout",
+                todo=f'use layout = "chat", or an engine with the weights on this machine for models.{name}',
+            )

@@ -112,7 +112,12 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
             "The preference model's ratings are what the RL policy was trained for, not a test of it."
         )
     label = figures.get("label")
-    if label and not label["audit"]["trusted"]:
+    if label and label["audit"]["finding"] == "inverted":
+        caveats.append(
+            "The feedback model prefers what people find worse; the asked labels teach the opposite of what "
+            "is wanted."
+        )
+    elif label and not label["audit"]["trusted"]:
         caveats.append(
             "The feedback model's agreement with people could not be told from chance; the asked labels and "
             "its judgements carry no shown information."
@@ -130,6 +135,12 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
         caveats.append(
             f"The preference model was measured on {accuracy['n']} held-out prompts only: "
             f"{accuracy['value']:.0%} [{accuracy['low']:.0%}, {accuracy['high']:.0%}]{chance} ({by_origin})."
+        )
+    probes = pm["probes"]["probes"] if pm else ()
+    if paid := [one["name"] for one in probes if one["verdict"] == "hacked"]:
+        caveats.append(
+            f"The preference model pays for tricks ({', '.join(paid)}); a policy trained against it may learn "
+            "them, and its rewards then overstate the gain."
         )
     rows: Sequence[Mapping[str, Any]] = evaluated["elo"] if evaluated else ()
     if rows and min(row["n_prompts"] for row in rows) < _FEW_PROMPTS:

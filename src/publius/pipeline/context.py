@@ -9,7 +9,6 @@ Paper: none.
 import ctypes
 import gc
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -24,15 +23,14 @@ from publius.errors import DataError
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.records import (
     Preference,
-    Prompt,
     Purpose,
     canonical_json,
-    draw_prompts,
     records_hash,
     split_of,
 )
 from publius.sources.comparisons import load_audit
-from publius.sources.prompts import load_prompts
+from publius.sources.prompts import spool_prompts
+from publius.sources.spool import DrawnPrompts, PromptSpool
 from publius.training.weights import weights_hash
 
 
@@ -60,28 +58,25 @@ class RunContext:
         return load_constitution(self.recipe.helpfulness)
 
     @cached_property
-    def prompts(self) -> tuple[Prompt, ...]:
-        """All prompts of the recipe's sources, each text once."""
+    def prompts(self) -> PromptSpool:
+        """All prompts of the recipe's sources, each text once, read from disk whenever they are needed."""
         sources: tuple[tuple[Purpose, tuple[str, ...]], ...] = (
             ("red-team", self.recipe.prompts.red_team),
             ("helpful", self.recipe.prompts.helpful),
             ("trait", self.recipe.prompts.trait),
         )
-        loaded = (
-            prompt
-            for purpose, specs in sources
-            for spec in specs
-            for prompt in load_prompts(spec, purpose=purpose).prompts
-        )
-        prompts = tuple({prompt.messages: prompt for prompt in loaded}.values())
-        repeated = [id for id, n in Counter(prompt.id for prompt in prompts).items() if n > 1]
-        if repeated:
+        spool = PromptSpool()
+        for purpose, specs in sources:
+            for spec in specs:
+                spool_prompts(spec, spool, purpose=purpose)
+        repeated = spool.repeated_id()
+        if repeated is not None:
             raise DataError(
-                f"two prompts of different text have the id {repeated[0]!r}",
+                f"two prompts of different text have the id {repeated!r}",
                 where="prompts",
                 todo="give every prompt an id of its own, or leave the ids out",
             )
-        return prompts
+        return spool
 
     @cached_property
     def prompts_hash(self) -> str:
@@ -104,19 +99,13 @@ class RunContext:
         """The content hash of the human comparisons."""
         return records_hash(self.human_preferences)
 
-    def draw(self, *, n_red_team: int, n_helpful: int, held_out: bool) -> tuple[Prompt, ...]:
+    def draw(self, *, n_red_team: int, n_helpful: int, held_out: bool) -> DrawnPrompts:
         """Return prompts of a split: red-team first, then helpful, drawn with the run's seed."""
-        split = "held-out" if held_out else "train"
-        counts: tuple[tuple[Purpose, int], ...] = (("red-team", n_red_team), ("helpful", n_helpful))
-        return tuple(
-            prompt
-            for purpose, n in counts
-            for prompt in draw_prompts(self.of_purpose(purpose), n, split=split, seed=self.recipe.seed)
+        return self.prompts.draw(
+            (("red-team", n_red_team), ("helpful", n_helpful)),
+            split="held-out" if held_out else "train",
+            seed=self.recipe.seed,
         )
-
-    def of_purpose(self, purpose: Purpose) -> tuple[Prompt, ...]:
-        """Return the prompts of one purpose."""
-        return tuple(prompt for prompt in self.prompts if prompt.purpose == purpose)
 
     def model_path(self, name_or_path: str) -> Path:
         """Return where a model's weights lie, fetched first if need be."""

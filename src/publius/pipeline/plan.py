@@ -7,6 +7,7 @@ rates measured on two CPU cores by the parameters of the registered models, with
 Paper: none.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,12 @@ from publius.constitution import load_constitution
 from publius.engines import is_remote
 from publius.engines.models import find_model
 from publius.pipeline.check import check_recipe
+from publius.pipeline.context import RunContext
+from publius.pipeline.earlier import read_earlier
 from publius.pipeline.recipe import ModelRole, Recipe
+from publius.records import Preference
 from publius.sources import load_audit
+from publius.store import iter_records
 
 # parameters × tokens a second, measured on two shared cores of an AMD EPYC with AVX-512: the 1.5B reads 160
 # and writes 48 tokens a second on openvino, the 135M writes 196 on transformers and trains on 317
@@ -26,8 +31,8 @@ _TRAIN_RATE = 43e9
 _UNKNOWN_PARAMETERS = 1.5e9
 
 _PROMPT_TOKENS = 25  # mean of the shipped prompt sets
+_HUMAN_TOKENS = 240  # mean of hh-rlhf's harmlessness comparisons, the prompt counted once
 _EXEMPLAR_TOKENS = 170
-_N_ASKS = {"both-orders": 2, "one-order": 1, "pointwise": 2}  # of a comparison
 _QUESTION_TOKENS = 60  # instructions and principle of a comparison
 
 
@@ -138,28 +143,54 @@ def _dpo(recipe: Recipe) -> StagePlan:
 def _label(recipe: Recipe) -> StagePlan:
     config = recipe.label
     n_prompts = config.n_red_team + config.n_helpful
-    n_labelled = config.n_red_team + config.n_helpful
-    if config.principles == "mean":
-        n_labelled = config.n_red_team * len(load_constitution(recipe.constitution).principles)
-        n_labelled += config.n_helpful * len(load_constitution(recipe.helpfulness).principles)
-    n_votes = n_labelled * _N_ASKS[config.method]
-    n_audit = _N_ASKS[config.method] * (config.n_audit or len(load_audit(recipe.audit)))
-    written = 2 * n_prompts * config.answer_tokens
+    n_questions = _n_questions(recipe)
+    n_audited = config.n_audit or len(load_audit(recipe.audit))
+    n_votes, n_audit = n_questions * config.judge.n_calls(), n_audited * config.judge.n_calls()
+    written_votes = (n_questions + n_audited) * config.judge.n_written()
+    n_answers = n_prompts * config.n_sampled()
+    written = n_answers * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS)
-    n_read = 2 * n_prompts * _PROMPT_TOKENS
+    n_told = 2 * n_prompts if "contrast" in config.pairs and n_answers else 0
+    n_read = n_answers * _PROMPT_TOKENS + n_told * _QUESTION_TOKENS
     rate = _WRITE_RATE if recipe.rl_start == "start" else _WRITE_RATE_TRAINED
     sample = _asked(recipe, "policy", read=n_read, written=written, write_rate=rate)
-    votes = _asked(recipe, "feedback", read=read, written=n_votes + n_audit, write_rate=_WRITE_RATE)
-    n_calls = 2 * n_prompts + n_votes + n_audit
+    votes = _asked(recipe, "feedback", read=read, written=written_votes, write_rate=_WRITE_RATE)
+    n_calls = n_answers + n_votes + n_audit
     seconds, cost = sample[0] + votes[0], sample[1] + votes[1]
     return StagePlan("label", n_calls, n_read + read, written, 0, seconds=seconds, cost=cost)
 
 
-def _pm(recipe: Recipe) -> StagePlan:
+def _n_questions(recipe: Recipe) -> int:
+    """Return how many questions the judge is asked about pairs, if none is left out."""
     config = recipe.label
-    rows = config.n_red_team + config.n_helpful + (config.n_construction if config.construction else 0)
-    return _training("pm", recipe, 2 * rows * (_PROMPT_TOKENS + config.answer_tokens) * recipe.pm.epochs)
+    n_red_team, n_helpful = _n_pairs(recipe, asked_only=True)
+    if config.principles != "mean":
+        return n_red_team + n_helpful
+    harmlessness, helpfulness = map(load_constitution, (recipe.constitution, recipe.helpfulness))
+    return n_red_team * len(harmlessness.principles) + n_helpful * len(helpfulness.principles)
+
+
+def _n_pairs(recipe: Recipe, *, asked_only: bool) -> tuple[int, int]:
+    """Return how many pairs are made, or asked about, of red-team and of helpful prompts."""
+    config = recipe.label
+    earlier = read_earlier(RunContext(recipe, lambda step, done, total: None))
+    if earlier is not None:
+        found = (item.comparison.prompt_id for item in iter_records(earlier.path, Preference))
+        count = Counter(earlier.purposes[id] == "helpful" for id in found)
+        return count[False], count[True]
+    stated = asked_only and config.construction_labels == "stated"
+    n_ways = sum(not (way == "contrast" and stated) for way in config.pairs)
+    n_revised = 0 if stated else config.n_revised()
+    n_mismatched = n_revised if "samples" in config.pairs else 0
+    return n_ways * config.n_red_team + n_revised, n_ways * config.n_helpful + n_mismatched
+
+
+def _pm(recipe: Recipe) -> StagePlan:
+    n_labelled = sum(_n_pairs(recipe, asked_only=False)) if "label" in recipe.stages else 0
+    n_human = sum(len(load_audit(spec)) for spec in recipe.human_preferences)
+    tokens = n_labelled * (_PROMPT_TOKENS + 2 * recipe.label.answer_tokens) + n_human * _HUMAN_TOKENS
+    return _training("pm", recipe, tokens * recipe.pm.epochs)
 
 
 def _rl(recipe: Recipe) -> StagePlan:
@@ -176,11 +207,11 @@ def _evaluate(recipe: Recipe) -> StagePlan:
     n_policies = 1 + sum(name in recipe.stages for name in ("sft", "dpo", "rl"))
     n_prompts = config.n_red_team + config.n_helpful
     n_pairs = n_prompts * n_policies * (n_policies - 1) // 2
-    n_votes = n_pairs * _N_ASKS[config.method]
+    n_votes, written_votes = n_pairs * config.judge.n_calls(), n_pairs * config.judge.n_written()
     written = n_policies * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
-    votes = _asked(recipe, "judge", read=read, written=n_votes, write_rate=_WRITE_RATE)
+    votes = _asked(recipe, "judge", read=read, written=written_votes, write_rate=_WRITE_RATE)
     n_calls = n_policies * n_prompts + n_votes
     return StagePlan("evaluate", n_calls, read, written, 0, seconds=seconds + votes[0], cost=votes[1])
 

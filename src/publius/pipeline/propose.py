@@ -21,6 +21,7 @@ from publius.engines import check_engine, is_remote
 from publius.engines.fetch import check_model
 from publius.engines.protocol import Engine
 from publius.errors import DataError, EngineError, UsageError
+from publius.pipeline.check import check_priced
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import ModelRole, Models, Recipe
 from publius.pipeline.runner import Listener, StageEvent
@@ -32,12 +33,20 @@ from publius.propose.stage import run_propose_prompts, run_propose_traits
 from publius.propose.trait_prompts import shipped_traits, trait_template_hash
 from publius.records import Prompt, content_hash, decode, encode
 from publius.sources import load_prompts
-from publius.store import Budget, Run, StageManifest, StageResult, StageStore, open_run
+from publius.store import (
+    Budget,
+    Price,
+    Run,
+    StageManifest,
+    StageResult,
+    StageStore,
+    model_label,
+    open_run,
+)
 
 STAGE = "propose"
 _SHIPPED_SEEDS: dict[Kind, str] = {"red-team": "red_team", "helpful": "helpful", "trait": "traits"}
-_TOKENS_PER_WORD = 1.4
-_ASK_TOKENS = 110  # instructions and questions of a request, without the seeds
+_PRICES = ("price", "judge_price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +67,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class ProposalPlan:
-    """What an order will cost: requests at best and at most, tokens read (roughly) and written at most."""
-
-    kind: Kind
-    n_wanted: int
-    n_seeds: int
-    least_requests: int
-    most_requests: int
-    judge_calls: int
-    read_tokens: int
-    written_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Sources:
-    """What an order names, loaded."""
+class OrderSources:
+    """What an order names, loaded: all of it in memory, since every candidate is held against every text."""
 
     prompts: tuple[Prompt, ...] = ()
     avoid_prompts: tuple[Prompt, ...] = ()
@@ -82,8 +77,21 @@ class _Sources:
     avoid_names: tuple[str, ...] = ()
 
 
-def configure(kind: Kind, n: int | None, settings: Sequence[str]) -> tuple[ProposeConfig, dict[str, Any]]:
-    """Return the config with `key=value` settings applied, and the engine's options (`options.key=value`).
+@dataclass(frozen=True, slots=True)
+class OrderSettings:
+    """What `key=value` settings say: the config, the engine's options, and what a million tokens cost.
+
+    `price` is the writer's, `judge_price` the judge's; None where nothing was said.
+    """
+
+    config: ProposeConfig
+    options: dict[str, Any]
+    price: Price | None = None
+    judge_price: Price | None = None
+
+
+def configure(kind: Kind, n: int | None, settings: Sequence[str]) -> OrderSettings:
+    """Return what settings say: fields of the config, `options.NAME`, `price.input`, `judge_price.output`.
 
     Raises:
         DataError: A key is unknown, or a value is wrong.
@@ -91,44 +99,25 @@ def configure(kind: Kind, n: int | None, settings: Sequence[str]) -> tuple[Propo
     known = {item.name for item in fields(ProposeConfig)} - {"kind"}
     table: dict[str, Any] = {"kind": kind} | ({} if n is None else {"n": n})
     options: dict[str, Any] = {}
+    prices: dict[str, dict[str, Any]] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
             raise DataError("a setting reads key=value", where=f"--set {setting}")
-        if key.startswith("options."):
-            options[key.removeprefix("options.")] = _value(text)
+        head, _, name = key.partition(".")
+        if head == "options" and name:
+            options[name] = _value(text)
+        elif head in _PRICES and name:
+            prices.setdefault(head, {})[name] = _value(text)
         elif key in known:
             table[key] = _value(text)
         else:
-            todo = f"known: {', '.join(sorted(known))}, options.NAME"
+            todo = f"known: {', '.join(sorted(known))}, options.NAME, price.input, price.output"
             raise DataError(f"unknown key {key!r}", where=f"--set {setting}", todo=todo)
-    return decode(ProposeConfig, {**encode(ProposeConfig()), **table}), options
-
-
-def plan_proposal(order: Order) -> ProposalPlan:
-    """Return what an order will cost, after the checks that need no model.
-
-    Raises:
-        PubliusError: What `run_proposal` would refuse at once.
-    """
-    sources = _check(order)
-    config = order.config
-    is_traits = config.kind == "new-trait"
-    n_seeds = len(sources.traits or sources.prompts)
-    shown = min(n_seeds, config.n_shots)
-    texts = [" ".join((trait.description, *trait.principles)) for trait in sources.traits]
-    texts += [prompt.messages[-1].content for prompt in sources.prompts]
-    mean_words = sum(len(text.split()) for text in texts) / len(texts)
-    n_written = config.item_tokens * (config.n_principles if is_traits else config.n_items)
-    return ProposalPlan(
-        kind=config.kind,
-        n_wanted=config.n,
-        n_seeds=n_seeds,
-        least_requests=-(-config.n // config.items_of_a_request),
-        most_requests=config.most_requests,
-        judge_calls=(2 + config.n_principles) * config.most_requests if is_traits else 0,
-        read_tokens=round(config.most_requests * (_ASK_TOKENS + shown * mean_words * _TOKENS_PER_WORD)),
-        written_tokens=config.most_requests * n_written,
+    return OrderSettings(
+        decode(ProposeConfig, {**encode(ProposeConfig()), **table}),
+        options,
+        **{name: decode(Price, told) for name, told in prices.items()},
     )
 
 
@@ -140,17 +129,24 @@ def run_proposal(
     Raises:
         PubliusError: Something is wrong; what was finished is kept, the same order goes on.
     """
-    sources = _check(order)
+    sources = check_order(order)
+    budget = budget or Budget()
+    roles = {"price": order.model} | (
+        {"judge_price": order.judge} if order.config.kind == "new-trait" else {}
+    )
+    check_priced(
+        roles, budget, todo="say what a million tokens cost: --set price.input=0.10 and price.output"
+    )
     context = RunContext(_recipe(order), partial(listener.on_progress, STAGE))
     try:
         with open_run(out) as run:
-            return _run(order, sources, context, run=run, listener=listener, budget=budget or Budget())
+            return _run(order, sources, context, run=run, listener=listener, budget=budget)
     finally:
         context.close_engines()
 
 
 def _run(
-    order: Order, sources: _Sources, context: RunContext, *, run: Run, listener: Listener, budget: Budget
+    order: Order, sources: OrderSources, context: RunContext, *, run: Run, listener: Listener, budget: Budget
 ) -> StageManifest:
     config = order.config
     model, judge = context.engine(order.model), context.engine(order.judge)
@@ -164,6 +160,9 @@ def _run(
         return manifest
     listener.on_event(StageEvent(STAGE, "started"))
     _check_servers(order, model, judge)
+    budget.prices = {
+        model_label(engine.model): role.price for engine, role in ((judge, order.judge), (model, order.model))
+    }
     for spent in run.journal.spent() if budget.is_limited else ():
         budget.add(spent.model, n_calls=spent.n_calls, n_read=spent.n_read, n_written=spent.n_written)
     began = time.perf_counter()
@@ -176,7 +175,7 @@ def _run(
 
 
 def _propose(
-    store: StageStore, config: ProposeConfig, sources: _Sources, *, model: Engine, judge: Engine
+    store: StageStore, config: ProposeConfig, sources: OrderSources, *, model: Engine, judge: Engine
 ) -> StageResult:
     if config.kind == "new-trait":
         return run_propose_traits(
@@ -192,8 +191,13 @@ def _propose(
     )
 
 
-def _check(order: Order) -> _Sources:
-    """Return what the order names, loaded, after everything that can be refused without a model."""
+def check_order(order: Order) -> OrderSources:
+    """Return what the order names, loaded, after everything that can be refused without a model.
+
+    Raises:
+        DataError: There is no such engine, model or source, or a row of a source is wrong.
+        UsageError: `traits` are given for another kind than trait prompts.
+    """
     roles = (order.model, order.judge) if order.config.kind == "new-trait" else (order.model,)
     for role in roles:
         check_engine(role.engine)
@@ -203,11 +207,11 @@ def _check(order: Order) -> _Sources:
     if kind == "new-trait":
         files = [trait for path in order.seeds for trait in read_traits(Path(path))]
         names = [name for spec in order.avoid for name in load_constitution(spec).sets]
-        return _Sources(traits=tuple(files) or shipped_traits(), avoid_names=tuple(names))
+        return OrderSources(traits=tuple(files) or shipped_traits(), avoid_names=tuple(names))
     if order.traits and kind != "trait":
         raise UsageError("--traits goes with --kind trait", where="--traits")
     specs = order.seeds or (_SHIPPED_SEEDS[kind],)
-    return _Sources(
+    return OrderSources(
         prompts=_load(specs, kind),
         avoid_prompts=_load(order.avoid, kind),
         topics=tuple(name for spec in order.traits for name in load_constitution(spec).sets),
@@ -225,7 +229,7 @@ def _recipe(order: Order) -> Recipe:
     return Recipe(STAGE, seed=order.config.seed, stages=(), models=models)
 
 
-def _inputs(order: Order, sources: _Sources, model: Engine, judge: Engine) -> str:
+def _inputs(order: Order, sources: OrderSources, model: Engine, judge: Engine) -> str:
     kind = order.config.kind
     wording = trait_template_hash() if kind == "new-trait" else template_hash(kind)
     judged_by = judge.model if kind == "new-trait" else None

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from publius.engines import option_names
 from publius.errors import DataError
 from publius.evaluate.config import EvaluateConfig
 from publius.feedback.config import LabelConfig
@@ -25,6 +26,7 @@ from publius.records import decode, encode
 from publius.revise.config import ReviseConfig
 from publius.store import Price
 
+MODEL_ROLES = ("policy", "critic", "feedback", "judge")
 TRAINING = ("sft", "dpo", "pm", "rl", "evaluate")  # the stages that need the policy's weights
 _MOST_BYTES = 2**20
 _ENVIRONMENT = "PUBLIUS_SET_"
@@ -142,14 +144,42 @@ def limit_recipe(recipe: Recipe, n: int) -> Recipe:
 def set_engine(recipe: Recipe, engine: str) -> Recipe:
     """Return the recipe with the models that are asked on another engine; a policy that is trained stays.
 
-    Options stay: moving from one server to a cluster and back keeps the address and the keys of calls.
+    Options that the engine knows stay, so moving from one server to a cluster and back keeps the address and
+    the keys of calls. The others are left out, which `engine_notes` tells.
     """
     roles = ["critic", "feedback", "judge"]
     if not set(TRAINING) & set(recipe.stages):
         roles.append("policy")
     models = recipe.models
-    moved = {name: replace(getattr(models, name), engine=engine) for name in roles}
+    moved = {name: _moved(getattr(models, name), engine) for name in roles}
     return replace(recipe, models=replace(models, **moved))
+
+
+def engine_notes(before: Recipe, after: Recipe) -> tuple[str, ...]:
+    """Return what `set_engine` did to the options of roles, one line a role."""
+    notes: list[str] = []
+    for name in MODEL_ROLES:
+        old: ModelRole = getattr(before.models, name)
+        new: ModelRole = getattr(after.models, name)
+        left = ", ".join(sorted(old.options.keys() - new.options.keys()))
+        if left:
+            url = f"; base_url is {new.options['base_url']}" if "base_url" in new.options else ""
+            notes.append(
+                f"models.{name}: left out are options that {new.engine!r} does not have: {left}{url}"
+            )
+    return tuple(notes)
+
+
+def _moved(role: ModelRole, engine: str) -> ModelRole:
+    known = option_names(engine)
+    if not role.options or known is None or engine == role.engine:
+        return replace(role, engine=engine)
+    options = {name: value for name, value in role.options.items() if name in known}
+    urls = role.options.get("base_urls")
+    if isinstance(urls, list) and urls and "base_urls" not in known and "base_url" in known:
+        # of several servers with one model the first; without an address an engine would ask its maker's
+        options.setdefault("base_url", urls[0])
+    return ModelRole(role.model, engine, options, role.price)
 
 
 def _limited(config: Any, n: int) -> Any:

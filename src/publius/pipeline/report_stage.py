@@ -17,10 +17,8 @@ from publius.pipeline.context import RunContext
 from publius.pipeline.training_summary import summarise_pm, summarise_rl
 from publius.records import ORIGINS, Answer, Preference, RevisionChain, decode
 from publius.report import (
-    AuditSummary,
     EloTable,
     HistogramBin,
-    KindAccuracy,
     LabelSummary,
     Measurement,
     ModelUse,
@@ -39,7 +37,7 @@ from publius.report import (
     render_report,
 )
 from publius.revise.stage import CHAINS
-from publius.stats import Estimate, RatingTable, bootstrap_mean
+from publius.stats import Audit, Estimate, RatingTable, bootstrap_mean
 from publius.store import Run, StageManifest, StageResult, StageStore, read_records, write_atomic
 
 PAGE = "report.html"
@@ -82,7 +80,7 @@ def gather(context: RunContext, run: Run) -> ReportData:
         caveats=caveats,
         constitution=context.constitution,
         revision=_revision(run, figures["revise"]) if "revise" in figures else None,
-        audit=_audit(figures["label"]["audit"]) if "label" in figures else None,
+        audit=decode(Audit, figures["label"]["audit"]) if "label" in figures else None,
         labels=_labels(run, figures["label"]) if "label" in figures else None,
         pm=summarise_pm(figures["pm"]) if "pm" in figures else None,
         rl=summarise_rl(figures["rl"], recipe.rl) if "rl" in figures else None,
@@ -140,26 +138,6 @@ def _revision(run: Run, figures: Mapping[str, Any]) -> RevisionSummary:
         n_identical=figures["n_identical"],
         per_principle=tuple(PrincipleRevisions(id, *own) for id, own in sorted(counts.items())),
         examples=tuple(whole[:_N_EXAMPLES]),
-    )
-
-
-def _audit(audit: Mapping[str, Any]) -> AuditSummary:
-    trusted = audit["trusted"]
-    verdict = (
-        "Better than chance: the interval lies above one half."
-        if trusted
-        else "Not better than chance: the interval contains one half, so the asked labels show nothing."
-    )
-    return AuditSummary(
-        judge=audit["judge"],
-        accuracy=_estimate(audit["accuracy"]),
-        first_option=_estimate(audit["share_first"]),
-        order_consistency=_estimate(audit["order_consistency"]),
-        label_mass=_estimate(audit["label_mass"]),
-        n_asked=audit["n"],
-        n_unparsed=audit["n_unparsed"],
-        by_kind=tuple(KindAccuracy(kind, _estimate(value)) for kind, value in audit["by_kind"].items()),
-        verdict=verdict,
     )
 
 

@@ -16,6 +16,7 @@ from publius import __version__
 from publius.errors import StoreError, UsageError
 from publius.pipeline.check import STAGE, check_prices, check_recipe, check_servers
 from publius.pipeline.context import RunContext
+from publius.pipeline.earlier import refuse_own_pairs
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.stages import Stage
 from publius.records import content_hash, encode
@@ -72,7 +73,8 @@ def run_recipe(
     context = RunContext(
         recipe, lambda step, done, total: listener.on_progress(current[0], step, done, total), command
     )
-    stages = check_recipe(recipe, only=only)
+    stages = check_recipe(recipe, only=only, context=context)
+    refuse_own_pairs(recipe, out)
     budget = budget or Budget()
     check_prices(recipe, stages, budget)
     with open_run(out) as run:

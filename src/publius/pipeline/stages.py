@@ -17,16 +17,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from publius.engines.protocol import Engine
+from publius.evaluate.prompts import QUESTIONS
 from publius.evaluate.stage import run_evaluate
-from publius.feedback.stage import PREFERENCES, run_label
+from publius.feedback import contrast
+from publius.feedback.stage import PREFERENCES, LabelInputs, run_label
+from publius.judge import JudgeForm
+from publius.judge import templates_hash as judge_templates_hash
+from publius.pipeline.audit_page import show_label_audit
 from publius.pipeline.context import RunContext
+from publius.pipeline.earlier import find_earlier, read_earlier
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.report_stage import run_report
 from publius.policy.stage import MODEL, run_dpo, run_rl, run_sft
 from publius.preference.stage import PREFERENCE_MODEL, open_reward, run_pm
 from publius.records import Demonstration, Preference, RevisionChain
+from publius.revise import prompts as revise_prompts
 from publius.revise.stage import CHAINS, DEMONSTRATIONS, run_revise
-from publius.store import Run, StageResult, StageStore, iter_records, read_records
+from publius.store import Run, StageResult, StageStore, file_hash, iter_records, read_records
 
 POLICIES = ("sft", "dpo", "rl")
 
@@ -84,33 +92,50 @@ def dpo(context: RunContext, run: Run, store: StageStore) -> StageResult:
 
 
 def label(context: RunContext, run: Run, store: StageStore) -> StageResult:
-    """Audit the feedback model, then sample and label comparisons."""
+    """Audit the feedback model, then make pairs of answers and label them, or those of an earlier run."""
     config = context.recipe.label
-    start = context.recipe.rl_start
-    policy = (
-        context.engine(context.recipe.models.policy)
-        if start == "start"
-        else context.trained(start, run.stage_path(start) / MODEL)
-    )
+    earlier = read_earlier(context)
+    n_prompts = {"n_red_team": config.n_red_team, "n_helpful": config.n_helpful}
     chains = run.stage_path("revise") / CHAINS
-    return run_label(
-        store,
-        config,
-        prompts=context.draw(n_red_team=config.n_red_team, n_helpful=config.n_helpful, held_out=False),
-        chains=iter_records(chains, RevisionChain) if config.construction else (),
-        constitutions=(context.constitution, context.helpfulness),
-        policy=policy,
-        feedback=context.engine(context.recipe.models.feedback),
-        audit_set=context.audit_set,
-    )
+    try:
+        return run_label(
+            store,
+            config,
+            LabelInputs(
+                prompts=() if earlier else context.draw(**n_prompts, held_out=False),
+                chains=iter_records(chains, RevisionChain) if config.n_revised() else (),
+                constitutions=(context.constitution, context.helpfulness),
+                audit_set=context.audit_set,
+                earlier=earlier,
+            ),
+            policy=_sampled_policy(context, run) if config.n_sampled() else None,
+            feedback=context.engine(context.recipe.models.feedback),
+        )
+    finally:  # also where the feedback model is not trusted: the page shows why
+        show_label_audit(store.path, source=context.recipe.audit)
+
+
+def _sampled_policy(context: RunContext, run: Run) -> Engine:
+    """Return the policy that pairs are sampled from."""
+    start = context.recipe.rl_start
+    if start == "start":
+        return context.engine(context.recipe.models.policy)
+    return context.trained(start, run.stage_path(start) / MODEL)
 
 
 def pm(context: RunContext, run: Run, store: StageStore) -> StageResult:
-    """Train the preference model on AI labels and, where given, human ones."""
-    preferences = read_records(run.stage_path("label") / PREFERENCES, Preference)
-    start = context.model_path(context.recipe.models.policy.model)
+    """Train the preference model on AI labels and human ones, whichever there are."""
+    labelled = (
+        read_records(run.stage_path("label") / PREFERENCES, Preference)
+        if "label" in context.recipe.stages
+        else ()
+    )
+    objectives = {context.helpfulness.hash: "helpfulness", context.constitution.hash: "harmlessness"}
     return run_pm(
-        store, context.recipe.pm, start=start, preferences=(*preferences, *context.human_preferences)
+        store,
+        replace(context.recipe.pm, objectives=objectives),
+        start=context.model_path(context.recipe.models.policy.model),
+        preferences=(*labelled, *context.human_preferences),
     )
 
 
@@ -156,6 +181,11 @@ def report(context: RunContext, run: Run, store: StageStore) -> StageResult:
     return run_report(context, run, store)
 
 
+def _judged(role: Literal["feedback", "judge"], form: JudgeForm) -> tuple[Ask, ...]:
+    """Return what a judge is asked for: votes, and the reasonings before them where the form has some."""
+    return (Ask(role, "choose"), *((Ask(role, "generate"),) if form.reasonings else ()))
+
+
 def _own(recipe: Recipe, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name in recipe.stages)
 
@@ -178,6 +208,20 @@ def _model_inputs(context: RunContext, *roles: str) -> Any:
     return {role: context.engine(getattr(models, role)).model for role in roles}
 
 
+def _label_inputs(c: RunContext) -> Any:
+    path = find_earlier(c.recipe)
+    decides = [
+        _prompt_inputs(c, c.recipe.label),
+        [judge_templates_hash(c.recipe.label.judge), contrast.templates_hash()],
+        [c.constitution.hash, c.helpfulness.hash],
+        c.audit_set,
+        _model_inputs(c, "feedback"),
+    ]
+    if path is not None:
+        return [*decides, file_hash(path)]
+    return [*decides, c.recipe.models.trained_engine if _start(c.recipe) else _model_inputs(c, "policy")]
+
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         "revise",
@@ -186,6 +230,7 @@ STAGES: tuple[Stage, ...] = (
         needs=lambda recipe: (),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.revise),
+            revise_prompts.templates_hash(),
             c.constitution.hash,
             _model_inputs(c, "policy", "critic"),
         ],
@@ -211,24 +256,21 @@ STAGES: tuple[Stage, ...] = (
         "label",
         "two answers a prompt, labelled by an audited AI",
         asks=lambda recipe: (
-            *(() if _start(recipe) else (Ask("policy", "generate"),)),
-            Ask("feedback", "choose"),
+            *((Ask("policy", "generate"),) if recipe.label.n_sampled() and not _start(recipe) else ()),
+            *_judged("feedback", recipe.label.judge),
         ),
-        needs=lambda recipe: (*(("revise",) if recipe.label.construction else ()), *_start(recipe)),
-        inputs=lambda c: [
-            _prompt_inputs(c, c.recipe.label),
-            [c.constitution.hash, c.helpfulness.hash],
-            c.audit_set,
-            c.recipe.models.trained_engine if _start(c.recipe) else _model_inputs(c, "policy"),
-            _model_inputs(c, "feedback"),
-        ],
+        needs=lambda recipe: (
+            *(("revise",) if recipe.label.n_revised() else ()),
+            *(_start(recipe) if recipe.label.n_sampled() else ()),
+        ),
+        inputs=_label_inputs,
         run=label,
     ),
     Stage(
         "pm",
         "preference model from soft labels",
         asks=lambda recipe: (),
-        needs=lambda recipe: ("label",),
+        needs=lambda recipe: () if recipe.human_preferences and "label" not in recipe.stages else ("label",),
         inputs=lambda c: [
             c.recipe.pm,
             c.recipe.seed,
@@ -251,10 +293,11 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "evaluate",
         "held-out prompts: Elo on both axes, text monitors",
-        asks=lambda recipe: (Ask("judge", "choose"),),
+        asks=lambda recipe: _judged("judge", recipe.evaluate.judge),
         needs=lambda recipe: _own(recipe, (*POLICIES, "pm")),
         inputs=lambda c: [
             _prompt_inputs(c, c.recipe.evaluate),
+            [judge_templates_hash(c.recipe.evaluate.judge), QUESTIONS],
             c.recipe.models.trained_engine,
             _model_inputs(c, "policy", "judge", *(("feedback",) if "label" in c.recipe.stages else ())),
         ],

@@ -36,6 +36,7 @@ class RunStatus:
     finished: bool
     stages: tuple[StageStatus, ...]
     audit: Mapping[str, Any] | None
+    labels: Mapping[str, Any] | None
     pm: Mapping[str, Any] | None
     elo: Sequence[Mapping[str, Any]]
     kl: float | None
@@ -66,6 +67,7 @@ def read_status(path: Path) -> RunStatus:
         finished=all(stage.state == "done" for stage in stages),
         stages=stages,
         audit=_audit(figures.get("label")),
+        labels=_labels(figures.get("label")),
         pm=_pm(figures.get("pm")),
         elo=figures.get("evaluate", {}).get("elo", ()),
         kl=figures.get("rl", {}).get("kl"),
@@ -100,6 +102,13 @@ def _audit(label: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         "n": accuracy["n"],
         "share_first": first and first["value"],
     }
+
+
+def _labels(label: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not label or "pairs" not in label:  # a run of an older version
+        return None
+    shown = ("origins", "rule", "mean_label", "n_unlabelled", "n_clamped", "n_ties", "unparsed", "pairs")
+    return {name: label[name] for name in (*shown, "per_principle", "relabelled") if name in label}
 
 
 def _pm(pm: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

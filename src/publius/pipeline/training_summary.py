@@ -3,26 +3,46 @@
 Paper: none.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from publius.policy.config import RLSettings
+from publius.preference.measure import HeldOut
+from publius.preference.probes import Probes
 from publius.records import decode
-from publius.report import PMSummary, RLStep, RLSummary
-from publius.stats import Bin, Estimate
+from publius.report import PMSummary, RLStep, RLSummary, TemperedError, TrickEffect
+from publius.stats import Estimate
 
 
 def summarise_pm(figures: Mapping[str, Any]) -> PMSummary:
     """Return the held-out figures of a preference model; what was not measured is None."""
-    held_out = figures["held_out"]
+    held_out = decode(HeldOut, figures["held_out"]) if figures["held_out"] is not None else None
+    probes = decode(Probes, figures["probes"])
+    tricks = tuple(TrickEffect(one.name, one.summary, one.change, one.higher) for one in probes.probes)
     if held_out is None:
-        return PMSummary(accuracy=None, ece=None, brier=None, temperature=None, bins=())
+        return PMSummary(accuracy=None, ece=None, brier=None, temperature=None, bins=(), tricks=tricks)
+    fit, lengths = held_out.calibration, held_out.lengths
+    spread: float = figures["scale"]["std"]
     return PMSummary(
-        accuracy=None if held_out["accuracy"] is None else decode(Estimate, held_out["accuracy"]),
-        ece=held_out["ece"],
-        brier=held_out["brier"],
-        temperature=held_out["temperature"],
-        bins=tuple(decode(Bin, item) for item in held_out["bins"]),
+        accuracy=held_out.accuracy,
+        ece=fit.ece,
+        brier=fit.brier,
+        temperature=fit.temperature,
+        bins=fit.bins,
+        chance=fit.ece_if_calibrated,
+        tempered=fit.tempered
+        and TemperedError(
+            fit.tempered.temperature,
+            fit.tempered.n_fitted,
+            fit.tempered.n_measured,
+            fit.tempered.ece,
+            fit.tempered.ece_if_calibrated,
+        ),
+        longer_better=lengths.longer_preferred,
+        shorter_better=lengths.shorter_preferred,
+        twice_as_long=_scaled(lengths.reward_per_log_token, math.log(2) / spread if spread > 0 else None),
+        tricks=tricks,
     )
 
 
@@ -42,3 +62,10 @@ def summarise_rl(figures: Mapping[str, Any], settings: RLSettings) -> RLSummary:
             for step in figures["steps"]
         ),
     )
+
+
+def _scaled(estimate: Estimate | None, factor: float | None) -> Estimate | None:
+    if estimate is None or factor is None:
+        return None
+    ends = (estimate.value * factor, estimate.low * factor, estimate.high * factor)
+    return Estimate(*ends, n=estimate.n, level=estimate.level)

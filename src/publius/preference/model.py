@@ -61,8 +61,13 @@ def use_shared_prompts(pm: "PreTrainedModel") -> None:
         if row_N is None:
             return original(*args, **kwargs)
         last_N: Tensor = kwargs.pop("last_N")
-        hidden_BTH = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state
-        return {"rewards_N": self.score(hidden_BTH[row_N, last_N])[:, 0]}
+        # an adapter's wrapper names all arguments of a classifier, the body does not take them
+        given = {name: value for name, value in kwargs.items() if value is not None and name != "return_dict"}
+        hidden_BTH = self.base_model(*args, **given, use_cache=False).last_hidden_state
+        # a reward in bfloat16 would be rounded to 2⁻⁸ of itself, and the margin with it
+        with torch.autocast(hidden_BTH.device.type, enabled=False):
+            score = next(self.score.parameters())
+            return {"rewards_N": self.score(hidden_BTH[row_N, last_N].to(score.dtype))[:, 0]}
 
     cast(Any, pm).forward = types.MethodType(forward, pm)
 

@@ -7,22 +7,29 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from publius.records import Comparison, Message, Preference, Split, content_hash, split_of
+from publius.records import Message, Origin, Preference, Split, content_hash, split_of
 from publius.training.chat import encode_answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from publius.training.shared_prompt import Siblings
+
 
 class PMRow(NamedTuple):
-    """A comparison as token ids, each answer ending with the end of turn, and its soft label."""
+    """A comparison as token ids, each answer ending with the end of turn, and its soft label.
+
+    The label was asked for under the constitution of that hash; the loss is multiplied by `weight`.
+    """
 
     prompt_ids: list[int]
     a_ids: list[int]
     b_ids: list[int]
     prob_a: float
-    origin: str
+    origin: Origin
     prompt_id: str
+    constitution_hash: str | None = None
+    weight: float = 1.0
 
     @property
     def n_tokens(self) -> int:
@@ -39,11 +46,15 @@ class PMRows(NamedTuple):
 
 
 def pm_rows(
-    tokenizer: "PreTrainedTokenizerBase", preferences: Sequence[Preference], *, max_length: int
+    tokenizer: "PreTrainedTokenizerBase",
+    preferences: Sequence[Preference],
+    *,
+    max_length: int,
 ) -> PMRows:
     """Return the preferences as rows, split by the hash of the prompt's text.
 
-    Left out and counted: no label, identical answers, and a prompt with an answer over `max_length`.
+    Left out and counted: no label, identical answers, and a prompt with an answer over `max_length`. An
+    empty answer is one like others: the end of turn alone.
     """
     rows: dict[Split, list[PMRow]] = {"train": [], "held-out": []}
     skipped: Counter[str] = Counter()
@@ -55,20 +66,33 @@ def pm_rows(
         if comparison.answer_a.strip() == comparison.answer_b.strip():
             skipped["identical answers"] += 1
             continue
-        row = _row(tokenizer, comparison, prob_a=preference.prob_a, origin=preference.origin)
+        row = _row(tokenizer, preference, prob_a=preference.prob_a)
         if len(row.prompt_ids) + max(len(row.a_ids), len(row.b_ids)) > max_length:
             skipped[f"longer than {max_length} tokens"] += 1
             continue
-        # by the text: two sources may give one prompt two ids
-        rows[split_of(content_hash(comparison.messages))].append(row)
+        rows[split_of(row.prompt_id)].append(row)
     return PMRows(rows["train"], rows["held-out"], skipped)
 
 
-def _row(
-    tokenizer: "PreTrainedTokenizerBase", comparison: Comparison, *, prob_a: float, origin: str
-) -> PMRow:
+def pairs_of(rows: Sequence[PMRow]) -> "list[Siblings]":
+    """Return the two answers of each row with the prompt that they share."""
+    from publius.training.shared_prompt import Siblings
+
+    return [Siblings(row.prompt_ids, (row.a_ids, row.b_ids)) for row in rows]
+
+
+def _row(tokenizer: "PreTrainedTokenizerBase", preference: Preference, *, prob_a: float) -> PMRow:
+    comparison = preference.comparison
     prompt_ids, a_ids = encode_answer(
         tokenizer, (*comparison.messages, Message("assistant", comparison.answer_a))
     )
     _, b_ids = encode_answer(tokenizer, (*comparison.messages, Message("assistant", comparison.answer_b)))
-    return PMRow(prompt_ids, a_ids, b_ids, prob_a, origin, content_hash(comparison.messages))
+    return PMRow(
+        prompt_ids,
+        a_ids,
+        b_ids,
+        prob_a,
+        preference.origin,
+        content_hash(comparison.messages),  # by the text: two sources may give one prompt two ids
+        preference.constitution_hash,
+    )

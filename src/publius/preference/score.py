@@ -1,88 +1,78 @@
 """Score conversations with a trained preference model.
 
-A reward is a number without a natural zero or unit: only differences between answers to the same prompt
-mean something (P(A≻B) = σ(r_A − r_B)). The mean and the spread over the training set are kept beside the
-model, so that rewards of two models can be shown on one axis.
+A conversation whose prompt and answer do not fit into the context, or that the model's template refuses,
+has no reward: it is refused by itself (`Unscored`) and never cut, since the reward of half an answer would
+be wrong without notice.
 
-Paper: Bai et al. 2022, arXiv:2204.05862.
+Paper: Bai et al. 2022, arXiv:2204.05862 (P(A≻B) = σ(r_A − r_B)).
 """
 
-import json
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from publius.errors import DataError
-from publius.records import Conversation, decode
-from publius.training.chat import encode_answer
-from publius.training.environment import find_device, quiet, require_training
+from publius.preference.scale import SCALE_FILE, Ending, RewardScale, read_scale, scale_of
+from publius.records import Conversation
+from publius.training.chat import (
+    ChatCodec,
+    EncodedAnswer,
+    codec_of,
+    encode_messages,
+    encode_messages_with_answer,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from publius.training.shared_prompt import Siblings
 
-SCALE_FILE = "reward_scale.json"
+__all__ = [
+    "SCALE_FILE",
+    "PreferenceModel",
+    "RewardScale",
+    "Unscored",
+    "read_scale",
+    "scale_of",
+    "wrap",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class RewardScale:
-    """The mean and the standard deviation of the rewards of `n` answers of the training set."""
+class Unscored:
+    """Why a conversation has no reward."""
 
-    mean: float
-    std: float
-    n: int
-
-    def standardise(self, reward: float) -> float:
-        """Return a reward in standard deviations from the training set's mean.
-
-        >>> RewardScale(mean=1.0, std=2.0, n=10).standardise(5.0)
-        2.0
-        """
-        return (reward - self.mean) / self.std
+    kind: Literal["too long", "not a conversation"]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceModel:
-    """A loaded preference model. `max_length` is in tokens, prompt and answer together."""
+    """A loaded preference model. `max_length` is in tokens, prompt and answer together.
+
+    `prefix` is put before every conversation (see `prompted`); `ending` says after which token the reward
+    is read (see `RewardScale`). A model without `has_score_head` is asked one text at a time.
+    """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     scale: RewardScale | None
     shares_prompts: bool
     max_length: int
+    prefix: Conversation = ()
+    ending: Ending = "turn"
+    has_score_head: bool = True
 
     @classmethod
     def load(cls, path: Path) -> "PreferenceModel":
-        """Return the preference model in a directory, on the accelerator if there is one.
+        """Return the preference model in a directory (see `loading.load_preference_model`)."""
+        from publius.preference.loading import load_preference_model
 
-        Weights are float32: on a CPU rewards then depend on the batch by less than 1e-5.
-
-        Raises:
-            DataError: `path` holds no sequence-classification model with one output.
-            MissingExtra: The `train` extra is not installed.
-        """
-        require_training()
-        import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        loose = cast(Any, AutoModelForSequenceClassification)
-        with quiet():
-            if not (path / "config.json").exists():
-                raise DataError("there is no preference model", where=path, todo="publius train pm")
-            model = loose.from_pretrained(
-                path, dtype=torch.float32, local_files_only=True, use_safetensors=True
-            )
-            tokenizer = cast(Any, AutoTokenizer).from_pretrained(path, local_files_only=True)
-        if model.config.num_labels != 1:
-            raise DataError(
-                f"a model with {model.config.num_labels} outputs is no preference model", where=path
-            )
-        return wrap(model.to(find_device().kind), tokenizer, scale=read_scale(path))
+        return load_preference_model(path)
 
     def score(self, conversations: Sequence[Conversation], *, batch_size: int = 16) -> list[float]:
         """Return the reward of each conversation's last message (the assistant's), in the order given.
@@ -93,20 +83,62 @@ class PreferenceModel:
             DataError: A conversation does not end with the assistant's turn or is longer than `max_length`
                 tokens; a reward is not a number.
         """
-        encoded = [encode_answer(self.tokenizer, conversation) for conversation in conversations]
-        for i, (prompt_ids, answer_ids) in enumerate(encoded):
-            if len(prompt_ids) + len(answer_ids) > self.max_length:
+        rewards = self.score_each(conversations, batch_size=batch_size)
+        for i, reward in enumerate(rewards):
+            if isinstance(reward, Unscored):
                 raise DataError(
-                    f"conversation {i} has {len(prompt_ids) + len(answer_ids)} tokens, "
-                    f"and the preference model takes {self.max_length}",
-                    todo="shorten it; a reward of half an answer would be wrong without notice",
+                    f"conversation {i}: {reward.reason}",
+                    todo="shorten it; a reward of half an answer would be wrong without notice"
+                    if reward.kind == "too long"
+                    else "end the conversation with the assistant's answer",
                 )
+        return cast(list[float], rewards)
+
+    def score_each(
+        self, conversations: Sequence[Conversation], *, batch_size: int = 16
+    ) -> list[float | Unscored]:
+        """Return the rewards as `score` does, and for what cannot be scored the reason in its place.
+
+        Raises:
+            DataError: A reward is not a number, or the tokenizer has no chat template.
+        """
+        return self.score_encoded(self.encode_each(conversations), batch_size=batch_size)
+
+    def encode_each(self, conversations: Sequence[Conversation]) -> list[EncodedAnswer | Unscored]:
+        """Return the token ids of prompt and answer, the prefix included, or why there are none.
+
+        Raises:
+            DataError: The tokenizer has no chat template.
+        """
+        codec = codec_of(self.tokenizer)
+        return [self._encode(conversation, codec) for conversation in conversations]
+
+    def score_encoded(
+        self, encoded: Sequence[EncodedAnswer | Unscored], *, batch_size: int = 16
+    ) -> list[float | Unscored]:
+        """Return what `score_each` does, of what `encode_each` gave."""
+        found: list[float | Unscored] = [
+            one if isinstance(one, Unscored) else math.nan  # filled in below
+            for one in encoded
+        ]
         rows, places = _siblings(encoded)
-        rewards = [math.nan] * len(encoded)
         for place, values in zip(places, self.score_ids(rows, batch_size=batch_size), strict=True):
             for i, value in zip(place, values, strict=True):
-                rewards[i] = value
-        return rewards
+                found[i] = value
+        return found
+
+    def _encode(self, conversation: Conversation, codec: ChatCodec) -> EncodedAnswer | Unscored:
+        try:
+            encoded = _encode(codec, with_prefix(conversation, self.prefix), ending=self.ending)
+        except DataError as error:
+            return Unscored("not a conversation", error.what)
+        n_tokens = len(encoded.prompt_ids) + len(encoded.answer_ids)
+        if n_tokens > self.max_length:
+            reason = f"it has {n_tokens} tokens, and the preference model takes {self.max_length}"
+            return Unscored("too long", reason)
+        # transformers reads a saved model at the last token that is not its padding
+        pad_id = cast(Any, self.model).config.get_text_config().pad_token_id
+        return encoded if pad_id is None else _without_trailing(encoded, pad_id)
 
     def score_ids(self, rows: "Sequence[Siblings]", *, batch_size: int = 16) -> list[tuple[float, ...]]:
         """Return the rewards of each row's answers; rows of like length are computed together.
@@ -127,52 +159,95 @@ class PreferenceModel:
 
         from publius.preference.model import collate
 
-        pad_id = cast(int, self.tokenizer.pad_token_id)
-        batch = collate(rows, pad_id=pad_id, shares=self.shares_prompts)
+        model = cast(Any, self.model)
         with torch.inference_mode():
-            on_device = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
-            return cast(Any, self.model)(**on_device)["rewards_N"].float().tolist()
+            if not self.has_score_head:
+                texts = [[*row.prompt_ids, *answer] for row in rows for answer in row.answers]
+                return [
+                    model(input_ids=torch.tensor([text], device=model.device)).logits[0, 0].item()
+                    for text in texts
+                ]
+            pad_id = cast("int | None", self.tokenizer.pad_token_id) or 0  # masked: any id will do
+            batch = collate(rows, pad_id=pad_id, shares=self.shares_prompts)
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            return model(**on_device)["rewards_N"].float().tolist()
 
 
 def wrap(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, scale: RewardScale | None
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    scale: RewardScale | None,
+    ending: Ending = "turn",
 ) -> PreferenceModel:
     """Return a preference model ready to score, from a model and a tokenizer in memory."""
+    from torch import nn
+
     from publius.preference.model import use_shared_prompts
     from publius.training.shared_prompt import can_share_prompts
 
-    shares = can_share_prompts(model)
-    use_shared_prompts(model)
-    max_length = int(cast(Any, model).config.get_text_config().max_position_embeddings)
-    return PreferenceModel(model.eval(), tokenizer, scale, shares, max_length)
+    has_score_head = isinstance(getattr(model, "score", None), nn.Module)
+    shares = has_score_head and can_share_prompts(model)
+    if has_score_head:
+        use_shared_prompts(model)
+    config = cast(Any, model).config.get_text_config()
+    max_length = int(getattr(config, "max_position_embeddings", 0) or tokenizer.model_max_length)
+    return PreferenceModel(
+        model.eval(),
+        tokenizer,
+        scale,
+        shares,
+        max_length,
+        ending=ending,
+        has_score_head=has_score_head,
+    )
 
 
-def scale_of(rewards: Sequence[float]) -> RewardScale:
-    """Return the mean and the (population) standard deviation of rewards.
+def with_prefix(conversation: Conversation, prefix: Conversation) -> Conversation:
+    """Return the conversation with the prefix before its first turn, after a system message.
 
-    >>> scale_of([1.0, 3.0])
-    RewardScale(mean=2.0, std=1.0, n=2)
+    >>> from publius.records import conversation
+    >>> with_prefix(conversation(("system", "s"), ("user", "u")), conversation(("user", "p")))[1].content
+    'p'
     """
-    mean = statistics.fmean(rewards)
-    return RewardScale(mean, statistics.pstdev(rewards, mean), len(rewards))
+    n_system = 1 if conversation and conversation[0].role == "system" else 0
+    return (*conversation[:n_system], *prefix, *conversation[n_system:])
 
 
-def read_scale(path: Path) -> RewardScale | None:
-    """Return the reward scale beside a model, or None for a model that another program has trained."""
-    file = path / SCALE_FILE
-    return decode(RewardScale, json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+def _encode(codec: ChatCodec, messages: Conversation, *, ending: Ending) -> EncodedAnswer:
+    if ending == "turn":
+        return encode_messages_with_answer(codec, messages)
+    if not messages or messages[-1].role != "assistant":
+        raise DataError("the last message must be the assistant's")
+    prompt_ids = encode_messages(codec, messages[:-1])
+    ids = encode_messages(codec, messages, add_generation_prompt=False)
+    pairs = zip(prompt_ids, ids[:-1], strict=False)  # the answer keeps one token at least
+    n_shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return EncodedAnswer(ids[:n_shared], ids[n_shared:])
+
+
+def _without_trailing(encoded: EncodedAnswer, pad_id: int) -> EncodedAnswer:
+    prompt_ids, answer_ids = list(encoded.prompt_ids), list(encoded.answer_ids)
+    while answer_ids and answer_ids[-1] == pad_id:
+        answer_ids.pop()
+    if not answer_ids:  # all of the answer is padding: the model is read at the end of the prompt
+        prompt_ids, answer_ids = prompt_ids[:-1], prompt_ids[-1:]
+    return EncodedAnswer(prompt_ids, answer_ids)
 
 
 def _siblings(
-    encoded: "Sequence[tuple[Sequence[int], Sequence[int]]]",
+    encoded: "Sequence[EncodedAnswer | Unscored]",
 ) -> "tuple[list[Siblings], list[list[int]]]":
     """Return the answers by prompt, and where each of them stood."""
     from publius.training.shared_prompt import Siblings
 
     places: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, (prompt_ids, _) in enumerate(encoded):
-        places[tuple(prompt_ids)].append(i)
-    rows = [Siblings(prompt_ids, [encoded[i][1] for i in place]) for prompt_ids, place in places.items()]
+    answers: dict[int, list[int]] = {}
+    for i, one in enumerate(encoded):
+        if not isinstance(one, Unscored):
+            places[tuple(one.prompt_ids)].append(i)
+            answers[i] = one.answer_ids
+    rows = [Siblings(prompt_ids, [answers[i] for i in place]) for prompt_ids, place in places.items()]
     return rows, list(places.values())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from publius.errors import DataError
 from publius.preference.config import PMSettings
 from publius.preference.pm import train_preference_model
+from publius.preference.probes import probe, shipped_items
 from publius.preference.score import PreferenceModel
 from publius.records import Conversation, Preference, encode
 from publius.store import StageResult, StageStore
@@ -39,7 +40,8 @@ def run_pm(
     held_out: dict[str, Any] = encode(report.held_out) if report.held_out is not None else {}
     figures = encode(report) | {
         "accuracy": held_out.get("accuracy"),
-        "ece": held_out.get("ece"),
+        "ece": held_out.get("calibration", {}).get("ece"),
+        "probes": encode(probe(PreferenceModel.load(store.path / PREFERENCE_MODEL), shipped_items())),
     }
     return StageResult(rows=report.training.n_rows, figures=figures)
 

@@ -1,23 +1,113 @@
 """TRL's reward trainer with a soft-label loss on rows that share their prompts.
 
+The trainer's batch is all that a process has of an optimizer step. It is computed in micro-batches of like
+length that fit into memory, and every comparison counts the same in the step, however it was cut.
+
 Paper: Bai et al. 2022, arXiv:2212.08073, §4.1. TRL's own trainer knows hard labels only.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
+from datasets import Dataset
 from torch import Tensor
+from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
+from publius.preference.config import PMSettings
+from publius.preference.lora import adapter_config
 from publius.preference.loss import soft_label_loss
-from publius.preference.model import collate
-from publius.training.shared_prompt import Siblings
+from publius.preference.model import collate, use_shared_prompts
+from publius.preference.rows import PMRow, pairs_of
+from publius.training.arguments import Optimisation, trainer_arguments
+from publius.training.batches import cut_by_tokens, grouped_order
+from publius.training.environment import Device
+from publius.training.recomputation import keep_activations
+from publius.training.shared_prompt import can_share_prompts
+from publius.training.weights import LoadedModel
+
+# Neighbours in the order of training that are of like length: a step then has several lengths, and each fills
+# a micro-batch.
+_LIKE_LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows become tensors and losses: `PMSettings` explains `tokens_in_memory` and `centring`."""
+
+    pad_id: int
+    shares: bool
+    tokens_in_memory: int
+    centring: float = 0.0
+
+
+def build_trainer(
+    loaded: LoadedModel, rows: Sequence[PMRow], work: Path, *, settings: PMSettings, seed: int, device: Device
+) -> "SoftLabelTrainer":
+    """Return the trainer of a classifier over rows, in the order that the seed gives them."""
+    n_alike = min(_LIKE_LENGTH, settings.batch_size)
+    order = grouped_order(
+        [row.n_tokens for row in rows], batch_size=n_alike, epochs=settings.epochs, seed=seed
+    )
+    # a step's share is one batch: the trainer below cuts it by tokens and recomputes what must be
+    step = Optimisation(settings.learning_rate, settings.batch_size, micro_batch_size=settings.batch_size)
+    arguments = trainer_arguments(
+        step, device=device, work=work, seed=seed, is_bf16=settings.is_bf16, n_tokens=0
+    )
+    layout = Layout(
+        cast(int, loaded.tokenizer.pad_token_id),
+        shares=can_share_prompts(loaded.model),
+        tokens_in_memory=settings.tokens_in_memory,
+        centring=settings.centring,
+    )
+    # with these two columns TRL takes the rows for tokenised
+    columns = {"row": order, "chosen_ids": [[]] * len(order), "rejected_ids": [[]] * len(order)}
+    trainer = SoftLabelTrainer(
+        rows,
+        layout,
+        model=loaded.model,
+        args=RewardConfig(**arguments, max_length=None, remove_unused_columns=False),
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=loaded.tokenizer,
+        peft_config=adapter_config(settings.lora),
+    )
+    use_shared_prompts(loaded.model)
+    return trainer
 
 
 class SoftLabelTrainer(RewardTrainer):
-    """A `RewardTrainer` whose batches come from `Collator`."""
+    """A `RewardTrainer` whose data set has a column `row`, the number of one of `rows`."""
+
+    loss_is_scaled_for_ga = True  # micro-batches add up to the step's mean
+
+    def __init__(self, rows: Sequence[PMRow], layout: Layout, **kwargs: Any) -> None:
+        super().__init__(**kwargs, data_collator=cast(Any, collate_numbers))
+        self._rows = rows
+        self._layout = layout
+
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Add up the gradients of a step's comparisons, and return their mean loss."""
+        rows = [self._rows[number] for number in inputs["row_R"].tolist()]
+        batches = self._cut(rows)
+        losses: list[Tensor] = []
+        for batch in batches:
+            is_last = batch is batches[-1]
+            # what transformers does around the steps of an accumulation; DeepSpeed asks for it in `backward`
+            self.accelerator.gradient_state._set_sync_gradients(is_last)  # pyright: ignore[reportPrivateUsage]
+            with nullcontext() if is_last else self.accelerator.no_sync(model):
+                keep_activations(model, n_tokens=self._n_tokens(batch), budget=self._layout.tokens_in_memory)
+                tensors = self.collate(batch, n_in_step=len(rows))
+                losses.append(super().training_step(model, tensors, num_items_in_batch))
+        return torch.stack(losses).sum()
 
     def compute_loss(
         self,
@@ -26,24 +116,46 @@ class SoftLabelTrainer(RewardTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Return the mean soft-label loss of the comparisons in `inputs`."""
-        prob_a_B = inputs.pop("prob_a_B")
+        """Return the part of a step's mean loss that the comparisons in `inputs` make up."""
+        prob_a_B, weight_B = inputs.pop("prob_a_B"), inputs.pop("weight_B")
         outputs = model(**inputs)
         rewards_B2 = cast(Tensor, outputs["rewards_N"]).view(-1, 2)
-        loss = soft_label_loss(rewards_B2[:, 0], rewards_B2[:, 1], prob_a_B).mean()
+        loss_B = soft_label_loss(rewards_B2[:, 0], rewards_B2[:, 1], prob_a_B)
+        if self._layout.centring:
+            loss_B = loss_B + self._layout.centring * rewards_B2.sum(1) ** 2
+        loss = (weight_B * loss_B).sum()
         return (loss, outputs) if return_outputs else loss
 
-
-@dataclass(frozen=True, slots=True)
-class Collator:
-    """Turn dataset rows into the trainer's inputs; TRL calls the answers' columns chosen and rejected."""
-
-    pad_id: int
-    shares: bool
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return one batch; the rewards come out as A, B, A, B, …."""
-        siblings = [Siblings(row["prompt_ids"], (row["chosen_ids"], row["rejected_ids"])) for row in rows]
-        batch = collate(siblings, pad_id=self.pad_id, shares=self.shares)
-        batch["prob_a_B"] = torch.tensor([row["prob_a"] for row in rows], dtype=torch.float32)
+    def collate(self, rows: Sequence[PMRow], *, n_in_step: int) -> dict[str, Tensor]:
+        """Return a micro-batch; the rewards come out as A, B, A, B, …."""
+        batch = collate(pairs_of(rows), pad_id=self._layout.pad_id, shares=self._layout.shares)
+        batch["prob_a_B"] = torch.tensor([row.prob_a for row in rows])
+        batch["weight_B"] = torch.tensor([row.weight / n_in_step for row in rows])
         return batch
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return 0: they are counted from a step's tensors, and here those are made in the step."""
+        return 0
+
+    def _cut(self, rows: Sequence[PMRow]) -> list[list[PMRow]]:
+        """Return the micro-batches of a step, as many in every process: each waits for the others."""
+        lengths = [self._n_tokens([row]) for row in rows]
+        budget = self._layout.tokens_in_memory
+        cut = cut_by_tokens(lengths, budget=budget)
+        if self.accelerator.num_processes > 1:
+            n_own = torch.tensor([len(cut)], device=self.accelerator.device)
+            n_most = int(cast(Tensor, self.accelerator.gather(n_own)).max())
+            cut = cut_by_tokens(lengths, budget=budget, n_least=n_most)
+        return [[rows[i] for i in batch] for batch in cut]
+
+    def _n_tokens(self, rows: Sequence[PMRow]) -> int:
+        """Return the tokens of a micro-batch, padding counted."""
+        if self._layout.shares:
+            return len(rows) * max(row.n_tokens for row in rows)
+        longest = max(len(row.prompt_ids) + max(len(row.a_ids), len(row.b_ids)) for row in rows)
+        return 2 * len(rows) * longest
+
+
+def collate_numbers(rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+    """Return the numbers of a step's rows: their tensors are made when the step is cut."""
+    return {"row_R": torch.tensor([row["row"] for row in rows])}

@@ -96,7 +96,8 @@ def ask_for(purpose: Purpose, topic: str, n: int) -> str:
 
 def template_hash(purpose: Purpose) -> str:
     """Return the hash of the wording around the seeds; it changes when the wording does."""
-    return content_hash([SYSTEMS[purpose], _ASKS[purpose]])
+    asks = [ask_for(purpose, topic, n) for topic, n in (("a", 1), ("", 2))]
+    return content_hash([SYSTEMS[purpose], asks])
 
 
 def instructions(purpose: Purpose) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class PromptTask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """One request and what it shows."""
 
     draw: Draw
@@ -58,7 +58,7 @@ def propose_prompts(generate: Generate, task: PromptTask, sieve: Sieve) -> Propo
     found, config = Proposed(), task.config
     while len(found.prompts) < config.n and found.n_requests < config.most_requests:
         n_round = _size_of_round(found, config)
-        asked = [_ask(task, found.n_requests + i) for i in range(n_round)]
+        asked = [prompt_request(task, found.n_requests + i) for i in range(n_round)]
         answers = generate([item.request for item in asked])
         found.n_requests += n_round
         for item in asked:
@@ -81,7 +81,8 @@ def _size_of_round(found: Proposed, config: ProposeConfig) -> int:
     return max(1, min(wanted, config.most_requests - found.n_requests))
 
 
-def _ask(task: PromptTask, index: int) -> _Asked:
+def prompt_request(task: PromptTask, index: int) -> Asked:
+    """Return request number `index`, which follows from the task and this number alone."""
     config, purpose = task.config, task.purpose
     draw = draw_shots(task.pool, index, n_shots=config.n_shots, n_items=config.n_items, seed=config.seed)
     messages = prompt_messages(purpose, draw.blocks, topic=spoken(draw.topic), n_items=config.n_items)
@@ -92,10 +93,10 @@ def _ask(task: PromptTask, index: int) -> _Asked:
         top_p=config.top_p,
         seed=derive_seed(config.seed, "propose", id),
     )
-    return _Asked(draw, GenerateRequest(id, messages, sampling))
+    return Asked(draw, GenerateRequest(id, messages, sampling))
 
 
-def _read(answer: Completion, asked: _Asked, task: PromptTask, *, found: Proposed, sieve: Sieve) -> None:
+def _read(answer: Completion, asked: Asked, task: PromptTask, *, found: Proposed, sieve: Sieve) -> None:
     """Take every line of an answer as a candidate, in order."""
     for line in parse_list(answer.text, finished=answer.finish == "stop"):
         found.n_candidates += 1

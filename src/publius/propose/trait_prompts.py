@@ -213,8 +213,10 @@ def judge_messages(trait: Trait, aspect: Aspect, *, principle: str = "") -> Conv
 
 
 def trait_template_hash() -> str:
-    """Return the hash of the wording around the seeds; it changes when the wording does."""
-    return content_hash([TRAIT_SYSTEM, _ASK])
+    """Return the hash of the wording around the seeds, and of what the judge is shown."""
+    blank = Trait("", "", "", ())
+    judged = [judge_messages(blank, aspect) for aspect in _QUESTIONS]
+    return content_hash([TRAIT_SYSTEM, _ASK, judged, JUDGE_OPTIONS])
 
 
 def _ask_for(known: Sequence[str], n: int) -> str:

@@ -27,7 +27,7 @@ from publius.engines.protocol import (
     ModelIdentity,
     Sampling,
 )
-from publius.judge.compare import MIN_LABEL_MASS
+from publius.judge import MIN_LABEL_MASS
 from publius.propose.config import ProposeConfig
 from publius.propose.duplicates import KnownTexts
 from publius.propose.hygiene import has_unreadable, is_refusal
@@ -96,7 +96,7 @@ def propose_traits(generate: Generate, choose: Choose, task: TraitTask) -> Propo
     known = _Known(task)
     while len(found.traits) < config.n and found.n_requests < config.most_requests:
         n_round = min(_ROUND, config.most_requests - found.n_requests)
-        asked = [_ask(task, found.n_requests + i, found.traits) for i in range(n_round)]
+        asked = [trait_request(task, found.n_requests + i, found.traits) for i in range(n_round)]
         answers = generate([request for request, _ in asked])
         found.n_requests += n_round
         candidates = _candidates(asked, answers, found, config)
@@ -154,7 +154,10 @@ def _texts_of(trait: Trait) -> tuple[str, ...]:
     return (trait.description, *(text.removeprefix("The assistant should ") for text in trait.principles))
 
 
-def _ask(task: TraitTask, index: int, kept: Sequence[Trait]) -> tuple[GenerateRequest, tuple[str, ...]]:
+def trait_request(
+    task: TraitTask, index: int, kept: Sequence[Trait]
+) -> tuple[GenerateRequest, tuple[str, ...]]:
+    """Return request number `index` and the seeds that it shows; it names the traits `kept` so far too."""
     config = task.config
     id = f"new-trait/{index}"
     draws = {derive_seed(config.seed, "shot", index, trait.id): trait for trait in task.seeds}
@@ -249,18 +252,19 @@ def _reject(found: ProposedTraits, candidate: _Candidate, reason: Reason, near: 
 
 def _judge(traits: Sequence[tuple[str, Trait]], choose: Choose) -> dict[str, Verdict | None]:
     """Return what the judge says of every trait, by request id."""
-    requests = [request for id, trait in traits for request in _questions(id, trait)]
+    requests = [request for id, trait in traits for request in judge_requests(id, trait)]
     answers = choose(requests) if requests else {}
     verdicts: dict[str, Verdict | None] = {}
     for id, trait in traits:
-        questions = _questions(id, trait)
+        questions = judge_requests(id, trait)
         probs = [prob for each in questions if (prob := _prob_yes(answers[each.id])) is not None]
         is_whole = len(probs) == len(questions)
         verdicts[id] = Verdict(probs[0], probs[1], min(probs[2:])) if is_whole else None
     return verdicts
 
 
-def _questions(id: str, trait: Trait) -> list[ChooseRequest]:
+def judge_requests(id: str, trait: Trait) -> list[ChooseRequest]:
+    """Return what the judge is asked about a trait: two questions, and one about every principle."""
     asked = [judge_messages(trait, "unwanted"), judge_messages(trait, "measurable")]
     asked += [judge_messages(trait, "opposed", principle=text) for text in trait.principles]
     return [ChooseRequest(f"{id}/{place}", messages, JUDGE_OPTIONS) for place, messages in enumerate(asked)]

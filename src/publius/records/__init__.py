@@ -18,7 +18,7 @@ from publius.records.comparison import (
     Vote,
 )
 from publius.records.conversation import Conversation, Message, conversation, user
-from publius.records.prompt import Prompt, Purpose, Split, draw_prompts, split_of
+from publius.records.prompt import Prompt, Purpose, Split, draw_key, split_of
 from publius.records.revision import Critique, Demonstration, Revision, RevisionChain
 from publius.records.seeds import derive_seed
 
@@ -44,7 +44,7 @@ __all__ = [
     "conversation",
     "decode",
     "derive_seed",
-    "draw_prompts",
+    "draw_key",
     "encode",
     "records_hash",
     "split_of",

@@ -126,7 +126,7 @@ def _decode_union(kind: Any, value: Any, where: str) -> Any:
     records = [arg for arg in args if is_dataclass(arg)]
     if isinstance(value, Mapping) and records:
         keys = set(cast(Mapping[str, object], value))
-        fitting = [arg for arg in records if keys == {field.name for field in fields(arg)}]
+        fitting = [arg for arg in records if _required(arg) <= keys <= set(_field_names(arg) or ())]
         _expect(len(fitting) == 1, value, where, " or ".join(map(str, args)))
         return _decode(fitting[0], value, where)
     plain = [arg for arg in args if arg is not type(None) and not is_dataclass(arg)]
@@ -139,15 +139,22 @@ def _decode_union(kind: Any, value: Any, where: str) -> Any:
     raise errors[0] if errors else DataError(f"{value!r:.80} is not {kind}", where=where)
 
 
+@cache
+def _required(kind: type) -> frozenset[str]:
+    """Return the names of the fields that have no default."""
+    named = (field for field in fields(kind) if field.default is MISSING)
+    return frozenset(field.name for field in named if field.default_factory is MISSING)
+
+
 def _decode_record(kind: type, value: Any, where: str) -> Any:
     _expect(isinstance(value, Mapping), value, where, f"the fields of {kind.__name__}")
     known = {field.name: field for field in fields(kind)}
     unknown = sorted(set(value) - set(known))
     if unknown:
         raise DataError(f"unknown field {unknown[0]!r} of {kind.__name__}", where=where)
-    for name, field in known.items():
-        if name not in value and field.default is MISSING and field.default_factory is MISSING:
-            raise DataError(f"field {name!r} of {kind.__name__} is missing", where=where)
+    missing = sorted(_required(kind) - set(value))
+    if missing:
+        raise DataError(f"field {missing[0]!r} of {kind.__name__} is missing", where=where)
     hints = _hints(kind)
     return kind(**{name: _decode(hints[name], item, f"{where}.{name}") for name, item in value.items()})
 

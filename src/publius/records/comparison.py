@@ -46,6 +46,8 @@ class Vote:
     `logprob_a`, `logprob_b` are natural-log probabilities of the options in the order of the
     comparison (the judge's options are already undone); `a_first` says whether A was shown first, None
     when each answer was shown alone. `label_mass` is the probability of both options together, in [0, 1].
+    `reasoning` is what the judge wrote before this vote, None where it was not asked to. `bias` is what a
+    calibration took away, in log-odds of the option shown first over the other; None: not calibrated.
     """
 
     principle_id: str
@@ -53,6 +55,8 @@ class Vote:
     logprob_a: float
     logprob_b: float
     label_mass: float
+    reasoning: str | None = None
+    bias: float | None = None
 
     def swap(self) -> "Vote":
         """Return the vote with A and B exchanged."""

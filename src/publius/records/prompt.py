@@ -7,7 +7,6 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §3.2 (red-team and helpfulness prompt
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -39,10 +38,12 @@ def split_of(text: str) -> Split:
     return "held-out" if int(digest[:8], 16) % 4 == 0 else "train"
 
 
-def draw_prompts(prompts: Sequence[Prompt], n: int, *, split: Split, seed: int) -> tuple[Prompt, ...]:
-    """Return `n` prompts of a split in an order drawn from the seed (all of them if there are fewer).
+def draw_key(id: str, *, seed: int) -> int:
+    """Return where a prompt comes in an order drawn from the seed: the least key first, then the least id.
 
-    A larger `n` returns the same prompts and then more, so enlarging a run keeps what was done.
+    It depends on nothing else, so a draw of more prompts brings the same ones first.
+
+    >>> sorted(["a", "b", "c"], key=lambda id: (draw_key(id, seed=0), id))
+    ['c', 'a', 'b']
     """
-    own = [prompt for prompt in prompts if prompt.split == split]
-    return tuple(sorted(own, key=lambda prompt: (derive_seed(seed, "draw", prompt.id), prompt.id))[:n])
+    return derive_seed(seed, "draw", id)

@@ -1,18 +1,18 @@
 """The report: one self-contained HTML file that shows a run to someone who was not there.
 
-`data` says what a report contains, `page.render_report` draws it; nothing here reads or writes
-files. The other files: `text` (hostile text made visible), `numbers` (how numbers are written),
-`svg` and `charts` (pictures), `figures` (a picture with caption and data table), `examples`
-(chains as word diffs). The page loads nothing, runs no script, and reads well on paper.
+`data` says what a report contains, `page.render_report` draws it; `audit_page.render_audit` draws an
+audit alone; nothing here reads or writes files. The other files: `text` (hostile text made visible),
+`numbers` (how numbers are written), `svg` and `charts` (pictures), the `figures` (a picture with caption
+and data table), `examples` (chains as word diffs). A page loads nothing, runs no script, and reads well
+on paper.
 
 Paper: none; the parts follow Bai et al. 2022, arXiv:2212.08073.
 """
 
+from publius.report.audit_page import render_audit
 from publius.report.data import (
-    AuditSummary,
     EloTable,
     HistogramBin,
-    KindAccuracy,
     LabelSummary,
     Measurement,
     ModelUse,
@@ -30,15 +30,15 @@ from publius.report.data import (
     RLSummary,
     SampleAnswers,
     StageSummary,
+    TemperedError,
+    TrickEffect,
     Version,
 )
 from publius.report.page import render_report
 
 __all__ = [
-    "AuditSummary",
     "EloTable",
     "HistogramBin",
-    "KindAccuracy",
     "LabelSummary",
     "Measurement",
     "ModelUse",
@@ -56,6 +56,9 @@ __all__ = [
     "RevisionSummary",
     "SampleAnswers",
     "StageSummary",
+    "TemperedError",
+    "TrickEffect",
     "Version",
+    "render_audit",
     "render_report",
 ]

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from publius.constitution.principle import Constitution
 from publius.errors import DataError
 from publius.records import Conversation, RevisionChain
+from publius.stats.audit import Audit
 from publius.stats.calibration import Bin
 from publius.stats.intervals import Estimate
 from publius.stats.ratings import RatingTable
@@ -82,34 +83,6 @@ class RevisionSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class KindAccuracy:
-    """How often the feedback model was right on one kind of audited comparison."""
-
-    kind: str
-    accuracy: Estimate | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditSummary:
-    """The feedback model against comparisons whose answer is known.
-
-    `first_option` is the share of questions answered with the option shown first (0.5 has no order
-    bias); `order_consistency` the share of comparisons with the same verdict in both orders;
-    `label_mass` the mean probability of both options together.
-    """
-
-    judge: str
-    accuracy: Estimate | None
-    first_option: Estimate | None
-    order_consistency: Estimate | None
-    label_mass: Estimate | None
-    n_asked: int
-    n_unparsed: int
-    by_kind: tuple[KindAccuracy, ...]
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
 class HistogramBin:
     """`n` values in [low, high)."""
 
@@ -145,10 +118,37 @@ class LabelSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class TrickEffect:
+    """What a trick does to the reward of answers that it makes no better.
+
+    `change` is the mean change in standard deviations of the reward, `higher` the share of prompts on which
+    the reward rises.
+    """
+
+    name: str
+    summary: str
+    change: Estimate | None
+    higher: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class TemperedError:
+    """The calibration error with a temperature that was fitted on `n_fitted` other comparisons."""
+
+    temperature: float
+    n_fitted: int
+    n_measured: int
+    ece: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class PMSummary:
     """The preference model on comparisons that it did not learn from.
 
-    `ece` is the expected calibration error and `brier` the Brier score, both in [0, 1], 0 is best.
+    `ece` is the expected calibration error and `brier` the Brier score, both in [0, 1], 0 is best; `chance`
+    is the error that chance alone would make. `longer_better` is the accuracy where the longer answer is the
+    better one, `twice_as_long` the reward of twice the length in standard deviations.
     """
 
     accuracy: Estimate | None
@@ -156,6 +156,12 @@ class PMSummary:
     brier: float | None
     temperature: float | None
     bins: tuple[Bin, ...]
+    chance: float | None = None
+    tempered: TemperedError | None = None
+    longer_better: Estimate | None = None
+    shorter_better: Estimate | None = None
+    twice_as_long: Estimate | None = None
+    tricks: tuple[TrickEffect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,7 @@ class ReportData:
     peak_memory: int | None = None
     constitution: Constitution | None = None
     revision: RevisionSummary | None = None
-    audit: AuditSummary | None = None
+    audit: Audit | None = None
     labels: LabelSummary | None = None
     pm: PMSummary | None = None
     rl: RLSummary | None = None

@@ -15,7 +15,7 @@ from typing import cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from publius.report import evaluation_figures, numbers, training_figures
+from publius.report import audit_figures, evaluation_figures, numbers, pm_figures, training_figures
 from publius.report.data import ReportData, StageSummary
 from publius.report.examples import answer_views, chain_views
 from publius.report.text import markup, visible
@@ -33,15 +33,18 @@ def render_report(data: ReportData) -> str:
     statements = {p.id: p.statement for p in data.constitution.principles} if data.constitution else {}
     chains = data.revision.examples if data.revision else ()
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             data=data,
             created=_date(data.created),
             pareto=evaluation_figures.pareto_figure(data.pareto) if data.pareto else None,
-            audit=training_figures.audit_figure(data.audit) if data.audit else None,
+            audit=audit_figures.accuracy_figure(data.audit, id="audit") if data.audit else None,
+            audit_found=audit_figures.audit_sentence(data.audit) if data.audit else None,
+            most_principles=audit_figures.MOST_PRINCIPLES,
             labels=training_figures.label_figure(data.labels) if data.labels else None,
-            reliability=training_figures.reliability_figure(data.pm) if data.pm else None,
+            reliability=pm_figures.reliability_figure(data.pm) if data.pm else None,
+            tricks=pm_figures.trick_figure(data.pm) if data.pm else None,
             curves=training_figures.rl_figure(data.rl) if data.rl else None,
             elo=evaluation_figures.elo_figures(data.elo),
             measurements=evaluation_figures.measurement_figure(data.measurements),
@@ -55,7 +58,8 @@ def render_report(data: ReportData) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return what renders every page: the templates, their filters, and the escape of all that they print."""
     environment = Environment(
         loader=PackageLoader("publius.report"),
         autoescape=True,

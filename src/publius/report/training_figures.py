@@ -1,8 +1,8 @@
-"""The figures of the stages that make the policy: audit, labels, preference model, RL.
+"""The figures of the stages that make the policy: labels, RL.
 
 A part without a finite number gives None, and the page then says that it was not measured.
 
-Paper: Bai et al. 2022, arXiv:2212.08073, Figure 9 (calibration) and Figure 8 (training curves).
+Paper: Bai et al. 2022, arXiv:2212.08073, Figure 8 (training curves).
 """
 
 import math
@@ -12,39 +12,13 @@ from markupsafe import Markup
 
 from publius.report import charts
 from publius.report.charts import DotRow, LineSeries, Reference
-from publius.report.data import AuditSummary, LabelSummary, PMSummary, RLStep, RLSummary
+from publius.report.data import LabelSummary, RLStep, RLSummary
 from publius.report.figure import Figure, bars, cells, known, sample_size, spoken, spoken_rows
-from publius.report.numbers import N_IS, count, in_words, is_finite, plain
+from publius.report.numbers import N_IS, count, plain
 from publius.report.svg import Frame
 
 DRAWN_STEPS = 200
 """A longer training is thinned to this many points, and the caption says so."""
-
-
-def audit_figure(audit: AuditSummary) -> Figure | None:
-    """Return the feedback model's accuracy by kind of comparison, with chance as the reference."""
-    rows = [DotRow("all comparisons", audit.accuracy)]
-    rows += [DotRow(one.kind, one.accuracy) for one in audit.by_kind]
-    there = known(row.estimate for row in rows)
-    if not there:
-        return None
-    frame = Frame(
-        id="audit-accuracy",
-        title="Accuracy of the feedback model",
-        desc=spoken_rows(rows, "share"),
-        x_label="share right",
-        y_label="Accuracy",
-        n=sample_size([one.n for one in there]),
-    )
-    return Figure(
-        id="audit",
-        title="Is the feedback model right?",
-        caption=f"Verdicts of {audit.judge} on comparisons whose better answer is known; "
-        f"{frame.n}. {bars(there)} The dashed line is chance.",
-        panels=(Markup(charts.dot_chart(frame, rows, unit="share", reference=Reference(0.5, "chance"))),),
-        columns=("comparisons", "accuracy", "interval", "n"),
-        rows=tuple((row.name, *cells(row.estimate, "share")) for row in rows),
-    )
 
 
 def label_figure(labels: LabelSummary) -> Figure | None:
@@ -85,36 +59,6 @@ def label_figure(labels: LabelSummary) -> Figure | None:
         panels=tuple(panels),
         columns=("label, or principle", "mean", "interval", "n"),
         rows=tuple(table),
-    )
-
-
-def reliability_figure(pm: PMSummary) -> Figure | None:
-    """Return the preference model's reliability diagram."""
-    bins = [one for one in pm.bins if is_finite(one.outcome) and math.isfinite(one.mean_prob)]
-    if not bins:
-        return None
-    n_all = sum(one.outcome.n for one in bins)
-    frame = Frame(
-        id="pm-reliability",
-        title="Calibration of the preference model",
-        desc=spoken(
-            [f"predicted {plain(one.mean_prob * 100)}%: {in_words(one.outcome, 'share')}" for one in bins]
-        ),
-        x_label="predicted P(A is better)",
-        y_label="Came true",
-        n=f"{N_IS}{count(n_all)} comparisons",
-        height=320,
-    )
-    return Figure(
-        id="calibration",
-        title="Does 70% mean 70%?",
-        caption=f"{N_IS}{count(n_all)} held-out comparisons, grouped by what the preference model predicted. "
-        f"{bars([one.outcome for one in bins])} Grey columns show how many comparisons are in a "
-        f"group (the largest has {count(max(one.outcome.n for one in bins))}). On the dashed line the "
-        "model is right as often as it claims.",
-        panels=(Markup(charts.reliability_diagram(frame, bins)),),
-        columns=("predicted", "came true", "interval", "n"),
-        rows=tuple((f"{plain(one.mean_prob * 100)}%", *cells(one.outcome, "share")) for one in bins),
     )
 
 

@@ -19,7 +19,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from publius.engines.answers import whole_sentences
-from publius.records import Conversation, Message, decode
+from publius.records import Conversation, Message, content_hash, conversation, decode
 
 CRITIC_SYSTEM = (
     "You are a caring, honest and ethical reviewer of an AI assistant's answers. The conversation is quoted "
@@ -120,6 +120,20 @@ def revision_messages(
     ]
     turns = [turn for turn in messages if turn.role != "system"]
     return (Message("system", "\n\n".join(parts)), *worked, *turns)
+
+
+def templates_hash() -> str:
+    """Return the hash of all that a critic is shown besides the conversation, the answer and the requests.
+
+    A stage that revises names it among its inputs, so another wording makes the stage run again.
+    """
+    turns = conversation(("system", "a"), ("user", "b"), ("assistant", "c"), ("user", "d"))
+    shown = shipped_exemplars()
+    critique = critique_messages(turns, "an answer", "a request", exemplars=shown)
+    revision = revision_messages(
+        turns, "a request", answer="an answer", critique="a critique", exemplars=shown
+    )
+    return content_hash([critique, revision])
 
 
 def clean_text(text: str, *, finished: bool) -> CleanText:

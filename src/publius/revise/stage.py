@@ -7,6 +7,7 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §3.1–3.2.
 """
 
 import itertools
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -37,9 +38,12 @@ def run_revise(
     policy: Engine,
     critic: Engine,
 ) -> StageResult:
-    """Draft and revise the red-team prompts, sample the helpful ones, and write what to learn from."""
-    red_team = [prompt for prompt in prompts if prompt.purpose != "helpful"]
-    helpful = [prompt for prompt in prompts if prompt.purpose == "helpful"]
+    """Draft and revise the red-team prompts, sample the helpful ones, and write what to learn from.
+
+    The helpful prompts come last in `prompts`, of which only a few are held in memory at a time.
+    """
+    n_red_team = bisect_left(prompts, True, key=lambda prompt: prompt.purpose == "helpful")
+    red_team, helpful = prompts[:n_red_team], prompts[n_red_team:]
     models = (policy.model.name, critic.model.name)
     path = store.path
 

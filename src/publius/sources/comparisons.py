@@ -7,19 +7,37 @@
 | TRL, implicit prompt | `chosen`, `rejected`: whole conversations that differ in the last turn |
 | hh-rlhf | `chosen`, `rejected`: whole dialogues as text (see `hh`) |
 | 438 HHH comparisons | `text_correct`, `text_incorrect`: whole dialogues as text |
+| NeMo RL | `context`, and two `completions` with a `rank` each |
+| AnnotatedPairs 2.0 | one .json document (see `annotated_pairs`); its default annotator's side |
+| a run's `preferences.jsonl` | `comparison`, `prob_a`, `origin` |
 
-The layout is told by each row's fields; other fields are ignored. Every label counts as a human's.
+The layout is told by each row's fields. A label counts as a human's, with a probability of 1, unless the row
+says otherwise as our own files and exports do (`origin`, `soft_label`, `judge`, `constitution_sha`,
+`chosen_from`, `rejected_from`); other fields are ignored. `load_comparisons` leaves labels of models out:
+what it loads is taken for people's. `load_labelled` keeps them.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, §4.2 (the 438 comparisons) and appendix B.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from publius.errors import DataError
-from publius.records import Conversation, Preference
+from publius.records import Conversation, Preference, decode
+from publius.sources.annotated_pairs import read_annotated_pairs
 from publius.sources.hh import split_hh
 from publius.sources.jsonl import Row
-from publius.sources.pairs import LoadedPreferences, Pair, Refusal, check_pair, collect
+from publius.sources.pairs import (
+    Label,
+    LoadedPreferences,
+    Pair,
+    Refusal,
+    by_people,
+    check_pair,
+    collect,
+    read_label,
+    sources_of,
+)
 from publius.sources.rows import read_rows
 from publius.sources.turns import check_text, read_id, read_prompt_turns, read_turns
 
@@ -45,10 +63,23 @@ def load_comparisons(spec: str) -> LoadedPreferences:
         DataError: There is no such source, or a row is in no known layout; `.where` is `file:line`.
         MissingExtra: `hf:` without the `datasets` library.
     """
+    return collect((where, by_people(pair)) for where, pair in _read_pairs(spec))
+
+
+def load_labelled(spec: str) -> LoadedPreferences:
+    """Return the comparisons of a source whoever labelled them; votes, which only runs keep, are left behind.
+
+    Raises:
+        DataError: As for `load_comparisons`.
+        MissingExtra: As for `load_comparisons`.
+    """
     return collect(_read_pairs(spec))
 
 
 def _read_pairs(spec: str) -> Iterator[tuple[str, Pair | Refusal]]:
+    if spec.lower().endswith(".json") and not spec.startswith("hf:"):
+        yield from read_annotated_pairs(Path(spec))
+        return
     for row in read_rows(spec, shipped=SHIPPED_AUDIT):
         yield row.where, _read_pair(row)
 
@@ -59,11 +90,44 @@ def _read_pair(row: Row) -> Pair | Refusal:
         return _read_explicit(row, "better", "worse")
     if {"text_correct", "text_incorrect"} <= given:
         return split_hh(row, "text_correct", "text_incorrect")
+    if {"comparison", "origin"} <= given:
+        return _read_record(row)
+    if {"context", "completions"} <= given:
+        return _read_ranked(row)
     if {"chosen", "rejected"} <= given:
         return _read_trl(row, has_prompt="prompt" in given)
     found = ", ".join(map(str, row.fields))[:200]
     todo = "a row needs prompt, chosen and rejected; or better and worse; or text_correct and text_incorrect"
     raise DataError(f"no comparison in the fields: {found}", where=row.where, todo=todo)
+
+
+def _read_record(row: Row) -> Pair | Refusal:
+    """Return the pair of a preference as a run writes it."""
+    try:
+        item = decode(Preference, row.fields)
+    except DataError as error:
+        raise DataError(f"{error.where}: {error.what}", where=row.where) from error
+    if item.prob_a is None or item.prob_a == 0.5:
+        return "no side"
+    placed = item.comparison if item.prob_a > 0.5 else item.comparison.swap()
+    labels = (placed.source_a, placed.source_b)
+    label = Label(max(item.prob_a, 1 - item.prob_a), item.origin, item.judge, item.constitution_hash)
+    return check_pair(Pair(placed.id, placed.messages, placed.answer_a, placed.answer_b, labels, label))
+
+
+def _read_ranked(row: Row) -> Pair | Refusal:
+    """Return the pair of NeMo RL's layout: the lower rank is the better."""
+    messages = read_turns(row.fields["context"], "context", where=row.where)
+    match row.fields["completions"]:
+        case [{"rank": int(first), "completion": one}, {"rank": int(second), "completion": other}]:
+            ranked = (one, other) if first <= second else (other, one)
+        case _:
+            raise DataError("field 'completions' must be two of 'rank' and 'completion'", where=row.where)
+    if first == second:
+        return "no side"
+    fields = {"chosen": ranked[0], "rejected": ranked[1]}
+    better, worse = (_read_answer(fields, name, where=row.where) for name in ("chosen", "rejected"))
+    return _pair(row, messages, better, worse, labels=("chosen", "rejected"))
 
 
 def _read_trl(row: Row, *, has_prompt: bool) -> Pair | Refusal:
@@ -113,4 +177,6 @@ def _read_answer(fields: Mapping[str, object], field: str, *, where: str) -> str
 def _pair(
     row: Row, messages: Conversation, better: str, worse: str, *, labels: tuple[str, str]
 ) -> Pair | Refusal:
-    return check_pair(Pair(read_id(row.fields, where=row.where), messages, better, worse, labels))
+    label = read_label(row.fields, where=row.where)
+    named = sources_of(row.fields, otherwise=labels)
+    return check_pair(Pair(read_id(row.fields, where=row.where), messages, better, worse, named, label))

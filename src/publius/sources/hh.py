@@ -14,7 +14,16 @@ from publius.errors import DataError
 from publius.records import Conversation, Message
 from publius.records.conversation import Role
 from publius.sources.jsonl import Row
-from publius.sources.pairs import LoadedPreferences, Pair, Refusal, check_pair, collect
+from publius.sources.pairs import (
+    LoadedPreferences,
+    Pair,
+    Refusal,
+    by_people,
+    check_pair,
+    collect,
+    read_label,
+    sources_of,
+)
 from publius.sources.rows import read_rows
 from publius.sources.turns import check_text, read_id
 
@@ -68,8 +77,11 @@ def split_hh(row: Row, better_field: str, worse_field: str) -> Pair | Refusal:
     if not prompts[0].strip():
         return "bad prompt"
     messages = parse_hh(prompts[0], where=row.where)
-    labels = (better_field.removeprefix("text_"), worse_field.removeprefix("text_"))
-    return check_pair(Pair(read_id(row.fields, where=row.where), messages, answers[0], answers[1], labels))
+    names = (better_field.removeprefix("text_"), worse_field.removeprefix("text_"))
+    labels = sources_of(row.fields, otherwise=names)
+    label = read_label(row.fields, where=row.where)
+    id = read_id(row.fields, where=row.where)
+    return check_pair(Pair(id, messages, answers[0], answers[1], labels, label))
 
 
 def load_hh_comparisons(path: str) -> LoadedPreferences:
@@ -80,7 +92,7 @@ def load_hh_comparisons(path: str) -> LoadedPreferences:
     Raises:
         DataError: There is no such source, or a row is not in the layout; `.where` is `file:line`.
     """
-    return collect(_read_pairs(path))
+    return collect((where, by_people(pair)) for where, pair in _read_pairs(path))
 
 
 def _read_pairs(path: str) -> Iterator[tuple[str, Pair | Refusal]]:

@@ -6,16 +6,19 @@ last user turn (`records.split_of`). In a shipped set a written split that disag
 user's file it is overridden and counted: a file from elsewhere has splits of its own, and following them
 would let training see what another run holds out.
 
+A run reads its prompts into a spool on disk (`spool.py`); `load_prompts` is for sets that fit into memory.
+
 Paper: Bai et al. 2022, arXiv:2212.08073, §3.2; arXiv:2310.13798, §2.1 (trait questions).
 """
 
 from dataclasses import dataclass
 
 from publius.errors import DataError
-from publius.records import Conversation, Prompt, split_of
+from publius.records import Prompt, split_of
 from publius.records.prompt import Purpose
 from publius.sources.jsonl import Row
 from publius.sources.rows import read_rows
+from publius.sources.spool import PromptSpool
 from publius.sources.turns import check_filled, check_text, prompt_id, read_id, read_prompt_turns
 
 SHIPPED_PROMPTS = ("red_team", "multi_turn_red_team", "helpful", "borderline", "traits")
@@ -42,25 +45,29 @@ def load_prompts(spec: str, *, purpose: Purpose) -> LoadedPrompts:
         DataError: There is no such source, it has no rows, or a row is wrong; `.where` is `file:line`.
         MissingExtra: `hf:` without the `datasets` library.
     """
-    prompts: list[Prompt] = []
-    seen: set[Conversation] = set()
-    row_of_id: dict[str, str] = {}
+    spool = PromptSpool()
+    n_duplicates, n_resplit = spool_prompts(spec, spool, purpose=purpose)
+    return LoadedPrompts(tuple(spool), n_duplicates, n_resplit)
+
+
+def spool_prompts(spec: str, spool: PromptSpool, *, purpose: Purpose) -> tuple[int, int]:
+    """Put the prompts of a source into a spool; return how many were left out and how many resplit.
+
+    Raises:
+        DataError: As for `load_prompts`.
+        MissingExtra: As for `load_prompts`.
+        StoreError: The disk with the temporary files is full or fails.
+    """
     n_duplicates = n_resplit = 0
+    spool.begin_source()
     for row in read_rows(spec, shipped=SHIPPED_PROMPTS):
         prompt, written_split = _read_prompt(row, purpose=purpose)
-        if prompt.messages in seen:
+        if not spool.put(prompt, where=row.where):
             n_duplicates += 1
-            continue
-        if prompt.id in row_of_id:
-            what = f"the id {prompt.id!r} was used before for another prompt, at {row_of_id[prompt.id]}"
-            raise DataError(what, where=row.where, todo="give each prompt its own id, or none")
-        if written_split not in (None, prompt.split):
+        elif written_split not in (None, prompt.split):
             _refuse_split_of_shipped(spec, written_split, prompt, row=row)
             n_resplit += 1
-        seen.add(prompt.messages)
-        row_of_id[prompt.id] = row.where
-        prompts.append(prompt)
-    return LoadedPrompts(tuple(prompts), n_duplicates, n_resplit)
+    return n_duplicates, n_resplit
 
 
 def _read_prompt(row: Row, *, purpose: Purpose) -> tuple[Prompt, str | None]:

@@ -6,10 +6,14 @@ there is no number: a function returns None or raises `DataError`, never 0.
 Paper: Bai et al. 2022, arXiv:2204.05862 and arXiv:2212.08073 (Elo, calibration, signs of over-training).
 """
 
-from publius.stats.agreement import agreement_rate, cohen_kappa
+from publius.stats.agreement import agreement_rate, bootstrap_kappa, cohen_kappa
+from publius.stats.alpha import bootstrap_alpha, effective_judges, krippendorff_alpha
+from publius.stats.audit import Audit, AuditReport
 from publius.stats.calibration import (
     Bin,
+    bootstrap_calibration_error,
     brier_score,
+    error_if_calibrated,
     expected_calibration_error,
     fit_temperature,
     reliability_bins,
@@ -24,6 +28,7 @@ from publius.stats.intervals import (
     rate,
     wilson,
 )
+from publius.stats.panel import Panel, measure_panel
 from publius.stats.ratings import (
     ELO_PER_NAT,
     Game,
@@ -34,6 +39,7 @@ from publius.stats.ratings import (
     fit_bradley_terry,
     win_rate_to_elo,
 )
+from publius.stats.slope import bootstrap_slope
 from publius.stats.text import (
     boilerplate_rate,
     distinct_n,
@@ -49,23 +55,32 @@ from publius.stats.text import (
 
 __all__ = [
     "ELO_PER_NAT",
+    "Audit",
+    "AuditReport",
     "Bin",
     "DiffSpan",
     "Estimate",
     "Game",
     "Interval",
+    "Panel",
     "Rating",
     "RatingTable",
     "agreement_rate",
     "boilerplate_rate",
+    "bootstrap_alpha",
+    "bootstrap_calibration_error",
     "bootstrap_difference",
+    "bootstrap_kappa",
     "bootstrap_mean",
+    "bootstrap_slope",
     "brier_score",
     "clustered_rate",
     "cohen_kappa",
     "distinct_n",
+    "effective_judges",
     "elo",
     "elo_to_win_rate",
+    "error_if_calibrated",
     "evasion_rate",
     "expected_calibration_error",
     "fit_bradley_terry",
@@ -73,7 +88,9 @@ __all__ = [
     "has_boilerplate",
     "has_evasive_opening",
     "has_refusal_opening",
+    "krippendorff_alpha",
     "mean_words",
+    "measure_panel",
     "rate",
     "refusal_rate",
     "reliability_bins",

@@ -12,9 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from publius.errors import DataError
-from publius.stats.intervals import Estimate, Floats, wilson
+from publius.stats.intervals import (
+    Estimate,
+    Floats,
+    Resampling,
+    percentile_tail,
+    resample_totals,
+    wilson,
+)
+
+_N_RESAMPLES = 1000
+_N_FLOOR_DRAWS = 200
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +53,7 @@ def reliability_bins(
     prob_N, outcome_N = _checked(probs, outcomes, in_unit=True)
     if n_bins < 1:
         raise DataError(f"n_bins={n_bins!r} is below 1", todo="use 10")
-    # compared with the printed edges, so that a prediction of exactly 0.3 falls into [0.3, 0.4)
-    edges = np.array([i / n_bins for i in range(1, n_bins)])
-    place_N = np.searchsorted(edges, prob_N, side="right")
+    place_N = _bin_of(prob_N, n_bins)
     bins: list[Bin] = []
     for place in sorted({int(place) for place in place_N}):
         inside = place_N == place
@@ -71,6 +81,67 @@ def expected_calibration_error(
     """
     bins = reliability_bins(probs, outcomes, n_bins=n_bins)
     return math.fsum(b.outcome.n * abs(b.mean_prob - b.outcome.value) for b in bins) / len(probs)
+
+
+def bootstrap_calibration_error(
+    probs: Sequence[float],
+    outcomes: Sequence[float],
+    *,
+    clusters: Sequence[str],
+    n_bins: int = 10,
+    seed: int,
+) -> Estimate | None:
+    """Return the expected calibration error with a 95 % interval over clusters, or None for fewer than two.
+
+    Chance alone makes the error positive, and resampling adds to it as much again. So the interval is the
+    percentile one reflected at the value (the basic bootstrap) and cut at 0; it may reach 0, and its upper
+    end may be the value itself. `n` of the result counts clusters.
+
+    Raises:
+        DataError: There are no predictions, one is outside [0, 1], or the lengths differ.
+
+    >>> error = bootstrap_calibration_error([0.9, 0.9], [1, 1], clusters=["p", "q"], seed=0)
+    >>> error is not None and round(error.value, 9)
+    0.1
+    """
+    prob_N, outcome_N = _checked(probs, outcomes, in_unit=True)
+    if len(clusters) != len(probs):
+        raise DataError(f"{len(probs)} predictions came with {len(clusters)} clusters")
+    rows = {name: row for row, name in enumerate(sorted(set(clusters)))}
+    if len(rows) < 2:
+        return None
+    table = np.zeros((len(rows), n_bins + 1))  # by bin: predictions less outcomes; last: how many
+    row_N = np.array([rows[name] for name in clusters])
+    np.add.at(table, (row_N, _bin_of(prob_N, n_bins)), prob_N - outcome_N)
+    table[:, n_bins] = np.bincount(row_N, minlength=len(rows))
+    _, draws = resample_totals(table, _error_of_totals, Resampling(_N_RESAMPLES, _LEVEL, seed))
+    value = expected_calibration_error(probs, outcomes, n_bins=n_bins)
+    tail = percentile_tail(len(rows), _LEVEL)
+    low, high = (2 * value - float(end) for end in np.quantile(draws, [1 - tail, tail]))
+    return Estimate(value, min(max(low, 0.0), value), max(high, value), n=len(rows), level=_LEVEL)
+
+
+def error_if_calibrated(probs: Sequence[float], *, n_bins: int = 10, seed: int) -> float:
+    """Return the mean calibration error that these predictions would show if every one were right.
+
+    This is what chance alone makes of outcomes that are drawn, 0 or 1, with the predicted probabilities,
+    each on its own; an error near it is no evidence of miscalibration.
+
+    Raises:
+        DataError: There are no predictions, or one is outside [0, 1].
+
+    >>> 0.05 < error_if_calibrated([0.5] * 50, seed=0) < 0.065  # sqrt(2 / pi) of a coin's 0.071
+    True
+    """
+    prob_N, _ = _checked(probs, probs, in_unit=True)
+    generator = np.random.default_rng(seed)
+    drawn_DN = generator.random((_N_FLOOR_DRAWS, len(prob_N))) < prob_N
+    place_N = _bin_of(prob_N, n_bins)
+    error_D = np.zeros(_N_FLOOR_DRAWS)
+    for place in np.unique(place_N):
+        inside = place_N == place
+        error_D += np.abs((drawn_DN[:, inside] - prob_N[inside]).sum(axis=1))
+    return float(error_D.mean()) / len(prob_N)
 
 
 def brier_score(probs: Sequence[float], outcomes: Sequence[float]) -> float:
@@ -124,6 +195,17 @@ def fit_temperature(logits: Sequence[float], outcomes: Sequence[float]) -> float
             break
         low, high = (middle, high) if _slope(x_N, outcome_N, middle) < 0 else (low, middle)
     return scale / high
+
+
+def _bin_of(prob_N: Floats, n_bins: int) -> NDArray[np.int64]:
+    # compared with the printed edges, so that a prediction of exactly 0.3 falls into [0.3, 0.4)
+    edges = np.array([i / n_bins for i in range(1, n_bins)])
+    return np.searchsorted(edges, prob_N, side="right")
+
+
+def _error_of_totals(totals: Floats) -> Floats:
+    """Return the calibration error from sums by bin of predictions less outcomes, and the count."""
+    return np.abs(totals[:, :-1]).sum(axis=1) / totals[:, -1]
 
 
 def _slope(x_N: Floats, outcome_N: Floats, inverse_t: float) -> float:

@@ -282,8 +282,17 @@ def _ratio_difference(totals: Floats) -> Floats:
     return _ratio(totals[:, :2]) - _ratio(totals[:, 2:])
 
 
-def _resampled(table: Floats, statistic: Callable[[Floats], Floats], resampling: Resampling) -> Estimate:
-    """Return the statistic of the column totals and its interval over resampled rows."""
+def resample_totals(
+    table: Floats, statistic: Callable[[Floats], Floats], resampling: Resampling
+) -> tuple[float, Floats]:
+    """Return a statistic of the column totals of `table`, and the same of resampled rows (clusters).
+
+    `statistic` takes totals of shape (draws, columns) and returns one number a draw. The order of the
+    rows changes nothing.
+
+    Raises:
+        DataError: There are fewer than two rows, or the resampling cannot give an interval.
+    """
     n_clusters = len(table)
     check_resampling(resampling, n_clusters)
     # rows in an order of their own: neither arrival nor names decide which draw gets which cluster
@@ -296,8 +305,14 @@ def _resampled(table: Floats, statistic: Callable[[Floats], Floats], resampling:
         cells = (picks + n_clusters * np.arange(size)[:, None]).ravel()
         counts = np.bincount(cells, minlength=size * n_clusters).reshape(size, n_clusters)
         draws.append(statistic(counts.astype(np.float64) @ table))
-    tail = percentile_tail(n_clusters, resampling.level)
-    low, high = (float(end) for end in np.quantile(np.concatenate(draws), [tail, 1 - tail]))
+    return value, np.concatenate(draws)
+
+
+def _resampled(table: Floats, statistic: Callable[[Floats], Floats], resampling: Resampling) -> Estimate:
+    """Return the statistic of the column totals and its interval over resampled rows."""
+    value, draws = resample_totals(table, statistic, resampling)
+    tail = percentile_tail(len(table), resampling.level)
+    low, high = (float(end) for end in np.quantile(draws, [tail, 1 - tail]))
     return Estimate(
-        value=value, low=min(low, value), high=max(high, value), n=n_clusters, level=resampling.level
+        value=value, low=min(low, value), high=max(high, value), n=len(table), level=resampling.level
     )

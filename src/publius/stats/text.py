@@ -111,7 +111,7 @@ def shared_endings(texts: Sequence[str], *, n_words: int = 5) -> Estimate | None
     _check_length(n_words)
     if len(texts) < 2:
         return None
-    endings = [tuple(words[-n_words:]) for words in map(_words, texts)]
+    endings = [tuple(said[-n_words:]) for said in map(words, texts)]
     counts = Counter(endings)
     return rate(sum(len(end) == n_words and counts[end] > 1 for end in endings), len(texts))
 
@@ -128,7 +128,7 @@ def distinct_n(texts: Sequence[str], n: int) -> float | None:
     0.5
     """
     _check_length(n)
-    grams = [gram for text in texts for gram in _ngrams(_words(text), n)]
+    grams = [gram for text in texts for gram in ngrams(words(text), n)]
     return len(set(grams)) / len(grams) if grams else None
 
 
@@ -140,7 +140,7 @@ def repetition(text: str) -> float | None:
     >>> repetition("to be or not to be or not")
     0.2
     """
-    grams = _ngrams(_words(text), 4)
+    grams = ngrams(words(text), 4)
     return (len(grams) - len(set(grams))) / len(grams) if grams else None
 
 
@@ -159,7 +159,25 @@ def mean_words(
     """
     if len(texts if prompt_ids is None else set(prompt_ids)) < 2:
         return None
-    return bootstrap_mean([float(len(_words(text))) for text in texts], clusters=prompt_ids, seed=seed)
+    return bootstrap_mean([float(len(words(text))) for text in texts], clusters=prompt_ids, seed=seed)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in order, lower-cased.
+
+    >>> words("Don’t stop: well-known, 3 times!")
+    ["don't", 'stop', 'well-known', '3', 'times']
+    """
+    return _WORD.findall(text.translate(_STRAIGHT).lower())
+
+
+def ngrams(items: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """Return the runs of `n` neighbouring words, in order.
+
+    >>> ngrams(["a", "b", "c"], 2)
+    [('a', 'b'), ('b', 'c')]
+    """
+    return [tuple(items[i : i + n]) for i in range(len(items) - n + 1)]
 
 
 def _share(
@@ -182,14 +200,6 @@ def _from_first_letter(text: str) -> str:
     """Drop quotes, emphasis marks, commas and spaces ahead of the first letter or digit."""
     match = _NOT_A_LETTER.match(text)
     return text if match is None else text[match.end() :]
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.translate(_STRAIGHT).lower())
-
-
-def _ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
-    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
 def _check_length(n: int) -> None:

@@ -10,7 +10,7 @@ Paper: none.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from publius.engines.protocol import Answer, Choice, Completion, ModelIdentity, Score
+from publius.engines.protocol import Answer, Choice, Completion, Failure, ModelIdentity, Score
 from publius.errors import BudgetReached
 
 
@@ -56,7 +56,7 @@ class Budget:
     def spend(self, answer: Answer, model: ModelIdentity) -> None:
         """Count an answer."""
         n_read, n_written = used_tokens(answer)
-        n_calls = answer.n_calls if isinstance(answer, Choice) else 1
+        n_calls = answer.n_calls if isinstance(answer, Choice | Failure) else 1
         self.add(model_label(model), n_calls=n_calls, n_read=n_read, n_written=n_written)
 
     def add(self, model: str, *, n_calls: int, n_read: int, n_written: int) -> None:

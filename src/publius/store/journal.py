@@ -3,13 +3,15 @@
 WAL with synchronous=FULL and exactly one connection: SQLite before 3.51.3 can lose the WAL when two
 connections write and checkpoint at once, and many Pythons carry such a version. A row is on disk
 when `put` returns. Every row carries a hash of itself, since SQLite does not notice a bit that flips in a
-text: a damaged row counts as absent, so that its call is asked again.
+text: a damaged row counts as absent, so that its call is asked again. Two processes with one connection, as
+after a fork, can destroy the file, so only the process that opened the journal may use it.
 
 Paper: none.
 """
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,6 +66,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._process = os.getpid()
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -93,7 +96,7 @@ class Journal:
             marks = ",".join("?" * len(part))
             query = f"SELECT key, step, result, proof FROM calls WHERE key IN ({marks})"
             try:
-                rows = self._connection.execute(query, part).fetchall()
+                rows = self._ours().execute(query, part).fetchall()
                 damaged = [(key,) for key, step, result, proof in rows if proof != _proof(key, step, result)]
                 self._connection.executemany("DELETE FROM calls WHERE key = ?", damaged)
             except sqlite3.DatabaseError as error:
@@ -117,13 +120,14 @@ class Journal:
             )
             for row in rows
         ]
+        connection = self._ours()
         try:
-            self._connection.execute("BEGIN")
-            self._connection.executemany("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?)", values)
-            self._connection.execute("COMMIT")
+            connection.execute("BEGIN")
+            connection.executemany("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?)", values)
+            connection.execute("COMMIT")
         except BaseException as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.DatabaseError):
                 raise _journal_error(error, self._path) from error
             raise
@@ -132,7 +136,7 @@ class Journal:
         """Return how many calls are stored for steps that begin with `step_prefix`."""
         query = "SELECT count(*) FROM calls WHERE substr(step, 1, ?) = ?"
         try:
-            return int(self._connection.execute(query, (len(step_prefix), step_prefix)).fetchone()[0])
+            return int(self._ours().execute(query, (len(step_prefix), step_prefix)).fetchone()[0])
         except sqlite3.DatabaseError as error:
             raise _journal_error(error, self._path) from error
 
@@ -145,14 +149,29 @@ class Journal:
             "FROM calls WHERE substr(step, 1, ?) = ? AND json_valid(result) GROUP BY model ORDER BY model"
         )
         try:
-            rows = self._connection.execute(query, (len(step_prefix), step_prefix)).fetchall()
+            rows = self._ours().execute(query, (len(step_prefix), step_prefix)).fetchall()
         except sqlite3.DatabaseError as error:
             raise _journal_error(error, self._path) from error
         return tuple(Spent(model, int(n), int(read), int(written)) for model, n, read, written in rows)
 
     def close(self) -> None:
-        """Close the connection; the WAL is folded into the file."""
-        self._connection.close()
+        """Close the connection; the WAL is folded into the file. In a process that was forked: nothing."""
+        if os.getpid() == self._process:
+            self._connection.close()
+
+    def _ours(self) -> sqlite3.Connection:
+        """Return the connection.
+
+        Raises:
+            StoreError: Another process opened it, and this one was forked from that.
+        """
+        if os.getpid() != self._process:
+            raise StoreError(
+                f"process {self._process} opened the journal, and this is a fork of it",
+                where=self._path,
+                todo="open the run in the process that works on it, or start that one by 'spawn'",
+            )
+        return self._connection
 
     def __enter__(self) -> "Journal":
         return self

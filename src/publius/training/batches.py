@@ -8,6 +8,9 @@ batches are shuffled.
 import random
 from collections.abc import Sequence
 
+# What a micro-batch costs beside its tokens, in tokens: weights cast to bfloat16, gradients added up.
+_BATCH_TOKENS = 64
+
 # Windows of this many batches are sorted; larger ones pad less and shuffle less.
 _WINDOW_BATCHES = 32
 
@@ -43,6 +46,40 @@ def largest_batch(lengths: Sequence[int], order: Sequence[int], *, batch_size: i
     starts = range(0, len(order), batch_size)
     batches = [[lengths[i] for i in order[start : start + batch_size]] for start in starts]
     return max((max(batch) * len(batch) for batch in batches), default=0)
+
+
+def cut_by_tokens(lengths: Sequence[int], *, budget: int, n_least: int = 1) -> list[list[int]]:
+    """Return all row indices in micro-batches of like length that are quickest to compute.
+
+    A micro-batch takes at most `budget` tokens, padding counted; a row longer than that is one of its own.
+    There are at least `n_least` of them, or one for every row.
+
+    >>> cut_by_tokens([700, 90, 100, 500], budget=1000)
+    [[1, 2], [3], [0]]
+    """
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    # the least cost of the first `end` rows in order of length, and where their last batch begins
+    costs: list[tuple[int, int]] = [(0, 0)]
+    for end in range(1, len(order) + 1):
+        width = lengths[order[end - 1]]
+        n_most = max(1, budget // width)
+        costs.append(
+            min(
+                (costs[start][0] + width * (end - start) + _BATCH_TOKENS, start)
+                for start in range(max(0, end - n_most), end)
+            )
+        )
+    batches: list[list[int]] = []
+    end = len(order)
+    while end:
+        start = costs[end][1]
+        batches.insert(0, order[start:end])
+        end = start
+    while len(batches) < min(n_least, len(order)):
+        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
+        middle = len(batches[largest]) // 2
+        batches[largest : largest + 1] = [batches[largest][:middle], batches[largest][middle:]]
+    return batches
 
 
 def _epoch(pool: Sequence[int], lengths: Sequence[int], batch_size: int, draw: random.Random) -> list[int]:

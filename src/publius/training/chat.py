@@ -54,7 +54,8 @@ class ChatCodec:
     `render(messages, add_generation_prompt)` applies the template; `encode` turns text into ids and
     reads control strings as control tokens; `control` maps those strings to their ids; `end_ids` are
     the tokens that end a turn, the usual one first. `normalise` is what the tokenizer does to text
-    before anything else, where `encode` does not do it itself.
+    before anything else, where `encode` does not do it itself. `opening` is what every plain text begins
+    with (a beginning-of-text token, in some models).
     """
 
     render: Callable[[Sequence[Message], bool], str]
@@ -62,6 +63,7 @@ class ChatCodec:
     control: Mapping[str, int]
     end_ids: tuple[int, ...]
     normalise: Callable[[str], str] = str
+    opening: tuple[int, ...] = ()
 
 
 class EncodedAnswer(NamedTuple):
@@ -140,6 +142,8 @@ def codec_of(tokenizer: "PreTrainedTokenizerBase") -> ChatCodec:
         encode=encode,
         control=control_strings(added, marked=marked, template=str(template)),
         end_ids=end_ids_of(added, eos=eos),
+        # of what the tokenizer puts around a text on its own, the beginning
+        opening=tuple(i for i in loose.encode("", verbose=False)[:1] if i == loose.bos_token_id),
     )
 
 
@@ -186,10 +190,18 @@ def render_template(
 def encode_messages(
     codec: ChatCodec, messages: Sequence[Message], *, prefill: str = "", add_generation_prompt: bool = True
 ) -> list[int]:
-    """Return what `encode_chat` returns, for any codec."""
+    """Return what `encode_chat` returns, for any codec; without messages, `prefill` as plain text.
+
+    Raises:
+        DataError: There is nothing to encode, or what `encode_chat` raises.
+    """
     if prefill and not add_generation_prompt:
         raise DataError("a prefill needs the assistant's header", todo="leave add_generation_prompt on")
+    if not messages and not prefill:
+        raise DataError("the conversation is empty")
     guarded, hidden = _hide_controls([*messages, Message("assistant", prefill)], codec)
+    if not messages:
+        return [*codec.opening, *_encode_pieces(codec, guarded[-1].content, hidden)]
     rendered = codec.render(guarded[:-1], add_generation_prompt)
     return _encode_pieces(codec, rendered + guarded[-1].content, hidden)
 

@@ -1,0 +1,87 @@
+"""`publius export`: labelled comparisons in the formats of other trainers and tools.
+
+Paper: none.
+"""
+
+import json
+from pathlib import Path
+
+import click
+
+from publius.cli.text import printable
+from publius.errors import DataError, UsageError
+from publius.pipeline.preferences import open_preferences
+from publius.records import Split, encode
+from publius.store.export import FORMATS, Exported, Format, export_splits
+
+_SPLITS: tuple[Split, ...] = ("train", "held-out")
+
+
+@click.command(
+    epilog="Examples:\n\n  publius export runs/demo --format trl\n\n"
+    "  publius export runs/demo --format verl --split train --out train.parquet\n\n"
+    "  publius export pairs.jsonl --format annotated-pairs --out pairs.json"
+)
+@click.argument("source", metavar="RUN_OR_FILE")
+@click.option(
+    "--format", "name", type=click.Choice(list(FORMATS)), required=True, help="See docs/exports.md."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The file; without --split, NAME-train and NAME-held-out of it [RUN/export/FORMAT...].",
+)
+@click.option("--split", type=click.Choice(_SPLITS), help="Only this split [both, each in its own file].")
+@click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def export(source: str, name: str, out: Path | None, split: Split | None, as_json: bool, debug: bool) -> None:
+    """Write the labelled comparisons of RUN_OR_FILE for another tool.
+
+    The files' names go to stdout, what was left out and why to stderr. A prompt's split follows from its
+    text, so held-out prompts never reach a file of training data.
+    """
+    del debug
+    format = FORMATS[name]
+    named = open_preferences(source)
+    base = out or _default_base(source, named.about.name) / f"{name}{format.suffixes[0]}"
+    _check_out(base, source, format)
+    paths: dict[Split, Path] = {each: base.with_stem(f"{base.stem}-{each}") for each in _SPLITS}
+    if split is not None:
+        paths = {split: base}
+    done = export_splits(named.preferences, paths, format=format, about=named.about)
+    if not done.files:
+        raise DataError(f"no row can be written: {_counts(done)}", where=source)
+    if as_json:
+        click.echo(json.dumps(encode(done), indent=2))
+        return
+    click.echo(printable(_counts(done)), err=True)
+    for file in done.files.values():
+        click.echo(printable(file))
+
+
+def _default_base(source: str, name: str) -> Path:
+    return Path(source) / "export" if Path(source).is_dir() else Path(f"{name}-export")
+
+
+def _check_out(base: Path, source: str, format: Format) -> None:
+    if base.suffix not in format.suffixes:
+        raise UsageError(
+            f"{format.name} comes as {' or '.join(format.suffixes)}, not {base.suffix!r}",
+            where=f"--out {base}",
+        )
+    if base.is_dir() or base.resolve() == Path(source).resolve():
+        what = "a directory" if base.is_dir() else "the file that is read"
+        raise UsageError(f"--out is {what}", where=base, todo="name another file")
+
+
+def _counts(done: Exported) -> str:
+    written = ", ".join(f"{n} {split}" for split, n in done.written.items())
+    left_out = {
+        "of the other split": done.n_other_split,
+        "without a label": done.n_unlabelled,
+        "ties": done.n_ties_left_out,
+        "not to be held in this format": done.n_not_in_format,
+    }
+    parts = [f"{n} {reason}" for reason, n in left_out.items() if n]
+    kept = f" ({done.n_ties_kept} ties among them)" if done.n_ties_kept else ""
+    return f"{done.n} preferences: written {written}{kept}; left out {', '.join(parts) or 'none'}"

@@ -1,0 +1,261 @@
+"""Audit a recipe's feedback model, and other judges beside it, without the rest of the pipeline.
+
+An audit lies in the run's directory as a stage of its own, `stages/audit`: killed and started again it goes
+on, the same order given again does nothing, and what it asked of the feedback model the label stage of
+the run need not ask.
+
+Paper: none. The audit is `publius.feedback.audit`.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from publius import __version__
+from publius.engines import check_engine, is_remote
+from publius.engines.fetch import check_model
+from publius.engines.protocol import Engine
+from publius.errors import DataError, EngineError
+from publius.feedback.audit import draw_audit
+from publius.feedback.audit_stage import AUDIT, AuditTask, audit_labels, run_judge_audit
+from publius.feedback.stage import PREFERENCES
+from publius.pipeline.audit_page import PAGE, write_page
+from publius.pipeline.context import RunContext
+from publius.pipeline.recipe import ModelRole, Recipe
+from publius.pipeline.runner import Listener, StageEvent
+from publius.records import Preference, content_hash, decode, encode
+from publius.sources import load_comparisons
+from publius.stats.audit import AuditReport
+from publius.store import (
+    Budget,
+    Price,
+    Run,
+    StageManifest,
+    StageResult,
+    StageStore,
+    iter_records,
+    model_label,
+    open_run,
+    read_json,
+)
+
+STAGE = "audit"
+_ROLES = ("policy", "critic", "feedback", "judge")
+_TOKENS_PER_CHAR = 0.3
+_ASK_TOKENS = 60  # instructions and question
+_SHOT_TOKENS = 170
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOrder:
+    """Who is audited on what. `judges` begin with the recipe's feedback model.
+
+    `source` names the comparisons (`load_comparisons`), of which `n` are drawn with the recipe's seed (0:
+    all). `by_principle` asks every judge under each principle of the constitution besides.
+    """
+
+    recipe: Recipe
+    judges: tuple[ModelRole, ...]
+    source: str
+    n: int = 0
+    by_principle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPlan:
+    """What an order will cost: model calls, tokens read (roughly) and written at most, dollars."""
+
+    source: str
+    n_comparisons: int
+    judges: tuple[str, ...]
+    calls: int
+    read_tokens: int
+    written_tokens: int
+    cost: float
+
+
+def order_audit(recipe: Recipe, *, also: Sequence[str] = (), source: str = "", n: int = 0) -> AuditOrder:
+    """Return the order for a recipe's feedback model and the models of `also`.
+
+    Each of `also` is a role of the recipe (policy, critic, judge), a registered name or a path; the latter
+    two are opened on the feedback model's engine, with its options. A model named twice is audited once.
+    """
+    models = recipe.models
+    feedback = models.feedback
+    named = [
+        cast(ModelRole, getattr(models, name))
+        if name in _ROLES
+        else ModelRole(name, feedback.engine, feedback.options)
+        for name in also
+    ]
+    judges = {content_hash([role.engine, role.model, role.options]): role for role in (feedback, *named)}
+    return AuditOrder(recipe, tuple(judges.values()), source or recipe.audit, n or recipe.label.n_audit)
+
+
+def plan_audit(order: AuditOrder) -> AuditPlan:
+    """Return what an order will cost, after the checks that need no model.
+
+    Raises:
+        PubliusError: What `run_audit` would refuse at once.
+    """
+    task = _task(order, _context(order))
+    n_calls = task.n_calls()
+    chars = sum(
+        sum(len(message.content) for message in item.comparison.messages)
+        + len(item.comparison.answer_a)
+        + len(item.comparison.answer_b)
+        for item in task.labelled
+    )
+    own = chars * _TOKENS_PER_CHAR / len(task.labelled) + _ASK_TOKENS
+    shots = task.form.n_shots * _SHOT_TOKENS  # a server bills them with every call; here they are read once
+    read = [n_calls * (own + (shots if is_remote(role.engine) else 0)) for role in order.judges]
+    written = task.form.n_written() * n_calls // task.form.n_calls()
+    return AuditPlan(
+        source=order.source,
+        n_comparisons=len(task.labelled),
+        judges=tuple(role.model for role in order.judges),
+        calls=n_calls * len(order.judges),
+        read_tokens=round(sum(read)),
+        written_tokens=written * len(order.judges),
+        cost=sum(
+            (n_read * role.price.input + written * role.price.output) / 1e6
+            for role, n_read in zip(order.judges, read, strict=True)
+        ),
+    )
+
+
+def run_audit(
+    order: AuditOrder, out: Path, listener: Listener, *, budget: Budget | None = None
+) -> StageManifest:
+    """Carry out an order in the run directory `out` and return the manifest of its stage.
+
+    Raises:
+        PubliusError: Something is wrong; what was asked is kept, the same order goes on.
+    """
+    context = _context(order, listener)
+    task = _task(order, context)
+    budget = budget or Budget()
+    _check_prices(order, budget)
+    try:
+        with open_run(out) as run:
+            return _run(order, task, context, run=run, listener=listener, budget=budget)
+    finally:
+        context.close_engines()
+
+
+def audit_run(path: Path) -> AuditReport:
+    """Return the figures of the votes in a run's labels, or in a file of preferences; nothing is asked.
+
+    Raises:
+        DataError: There are no votes.
+        StoreError: There is no such file, or it is damaged.
+    """
+    file = path / "stages" / "label" / PREFERENCES if path.is_dir() else path
+    report = audit_labels(iter_records(file, Preference), source=str(file))
+    if not report.audits:
+        raise DataError("no preference in this file carries a vote", where=file, todo="audit a labelled run")
+    return report
+
+
+def read_audit(out: Path) -> AuditReport:
+    """Return the audit that lies in a run directory.
+
+    Raises:
+        StoreError: There is none, or it is damaged.
+    """
+    return decode(AuditReport, read_json(out / "stages" / STAGE / AUDIT))
+
+
+def _run(
+    order: AuditOrder,
+    task: AuditTask,
+    context: RunContext,
+    *,
+    run: Run,
+    listener: Listener,
+    budget: Budget,
+) -> StageManifest:
+    engines = [context.engine(role) for role in order.judges]
+    inputs = content_hash([__version__, STAGE, task, [engine.model for engine in engines]])
+    manifest = run.finished(STAGE, inputs)
+    if manifest is None:
+        run.begin(STAGE, inputs)  # brings back a folder of the same inputs, if it was put aside
+        manifest = run.finished(STAGE, inputs)
+    if manifest is not None:
+        listener.on_event(StageEvent(STAGE, "reused", manifest))
+        return manifest
+    listener.on_event(StageEvent(STAGE, "started"))
+    for role, engine in zip(order.judges, engines, strict=True):
+        _check_server(role, engine, task)
+    budget.prices = {
+        model_label(engine.model): role.price for role, engine in zip(order.judges, engines, strict=True)
+    }
+    for spent in run.journal.spent() if budget.is_limited else ():
+        budget.add(spent.model, n_calls=spent.n_calls, n_read=spent.n_read, n_written=spent.n_written)
+    began = time.perf_counter()
+    seed = order.recipe.seed
+    store = StageStore(STAGE, run.stage_path(STAGE), run.journal, seed, context.on_progress, budget)
+    report = run_judge_audit(store, _one_by_one(order.judges, engines), task)
+    write_page(report, store.path / PAGE)
+    result = StageResult(rows=report.n, figures={"audit": encode(report)})
+    seconds = time.perf_counter() - began
+    manifest = run.finish(STAGE, inputs, recipe=content_hash(order), result=result, seconds=seconds)
+    listener.on_event(StageEvent(STAGE, "done", manifest))
+    return manifest
+
+
+def _one_by_one(roles: Sequence[ModelRole], engines: Sequence[Engine]) -> Iterator[Engine]:
+    """Yield the engines; one that holds weights is closed before the next, which may need its memory."""
+    for role, engine in zip(roles, engines, strict=True):
+        yield engine
+        if not is_remote(role.engine):
+            engine.close()
+
+
+def _context(order: AuditOrder, listener: Listener | None = None) -> RunContext:
+    return RunContext(order.recipe, partial(listener.on_progress, STAGE) if listener else _silent)
+
+
+def _task(order: AuditOrder, context: RunContext) -> AuditTask:
+    """Return what to ask, after everything that can be refused without a model."""
+    for role in order.judges:
+        check_engine(role.engine)
+        if not is_remote(role.engine):
+            check_model(role.model)
+    loaded = load_comparisons(order.source)
+    if not loaded.preferences:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in loaded.left_out().items())
+        raise DataError(f"none of the {loaded.n_rows} rows can be used ({reasons})", where=order.source)
+    rule = order.recipe.label.rule()
+    return AuditTask(
+        labelled=draw_audit(loaded.preferences, order.n, seed=order.recipe.seed),
+        source=order.source,
+        form=order.recipe.label.judge,
+        clamp=(rule.low, rule.high) if rule.mode == "clamped" else None,
+        principles=context.constitution.principles if order.by_principle else (),
+        left_out=loaded.left_out(),
+    )
+
+
+def _check_prices(order: AuditOrder, budget: Budget) -> None:
+    for role in order.judges:
+        if budget.max_cost is not None and is_remote(role.engine) and role.price == Price():
+            todo = "name it as a role of the recipe with price = { input = 0.10, output = 0.40 }"
+            raise DataError(
+                "--max-cost needs the price of every model behind a server", where=role.model, todo=todo
+            )
+
+
+def _check_server(role: ModelRole, engine: Engine, task: AuditTask) -> None:
+    """Refuse a server that cannot do what is asked, before anything is spent."""
+    for ability in ("choose", "generate") if task.form.reasonings else ("choose",):
+        if is_remote(role.engine) and not getattr(engine.capabilities, ability):
+            todo = "use a server that gives log-probabilities, or set options.votes = 8 for its role"
+            raise EngineError(f"the model cannot {ability} there", where=role.model, todo=todo)
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """Show nothing."""

@@ -1,0 +1,94 @@
+"""Load a preference model from a directory: one of Publius, or of any program that saves such models.
+
+What would give rewards without meaning is refused: pickled weights, more than one output, and a head that
+is not among the saved weights (transformers would draw a new one at random).
+
+Paper: none.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from publius.errors import DataError
+from publius.preference.scale import read_scale
+from publius.preference.score import PreferenceModel, wrap
+from publius.training.environment import find_device, quiet, require_training
+from publius.training.weights import model_directory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def load_preference_model(path: Path) -> PreferenceModel:
+    """Return the preference model in a directory, on the accelerator if there is one.
+
+    Weights are float32: on a CPU rewards then depend on the batch by less than 1e-5.
+
+    Raises:
+        DataError: `path` holds no sequence-classification model with one output, a saved head and a chat
+            template, in safetensors.
+        MissingExtra: The `train` extra is not installed.
+    """
+    require_training()
+    if not (path / "config.json").is_file():
+        raise DataError("there is no preference model", where=path, todo="publius train pm")
+    with quiet():
+        model, missing = _load(model_directory(path))
+        tokenizer = load_tokenizer(path)
+    if model.config.num_labels != 1:
+        raise DataError(
+            f"a model with {model.config.num_labels} outputs is no preference model",
+            where=path,
+            todo="give the directory of a sequence-classification model with one label",
+        )
+    if missing:
+        raise DataError(
+            f"{len(missing)} weights were not saved, {missing[0]!r} for one; random ones would stand in",
+            where=path,
+            todo="save the whole model with its head; merge an adapter first, with its head in it",
+        )
+    scale = read_scale(path)
+    # other programs train on all that their template writes, line break after the end of turn included
+    ending = "template" if scale is None else scale.ending
+    return wrap(model.to(find_device().kind), tokenizer, scale=scale, ending=ending)
+
+
+def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer in a directory, which must have a chat template.
+
+    Raises:
+        DataError: There is none, or it has no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = cast(Any, AutoTokenizer).from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"transformers cannot load this tokenizer: {error}", where=path) from error
+    if not tokenizer.chat_template:
+        raise DataError(
+            "the tokenizer has no chat template, so it is not known how to put messages to the model",
+            where=path,
+            todo="put the chat_template.jinja that the model was trained with into the directory",
+        )
+    return tokenizer
+
+
+def _load(directory: Path) -> tuple[Any, list[str]]:
+    """Return the model and the names of its weights that were not in the files."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+
+    loose = cast(Any, AutoModelForSequenceClassification)
+    try:
+        model, facts = loose.from_pretrained(
+            directory,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"transformers cannot load this model: {error!s:.300}", where=directory) from error
+    return model, sorted(facts["missing_keys"])

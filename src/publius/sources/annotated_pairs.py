@@ -1,0 +1,99 @@
+"""Read the comparisons of an AnnotatedPairs 2.0 document, the format of ICAI and Feedback Forensics.
+
+The label is the side of the document's default annotator; a comparison on which it takes none has no side.
+`prompt` is one text and stays one: a conversation that was put into it becomes a single turn of the user.
+A document is read whole.
+
+Paper: Findeis et al. 2024, arXiv:2406.06560.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from publius.errors import DataError
+from publius.records import user
+from publius.sources.pairs import Pair, Refusal, check_pair, read_label
+from publius.sources.turns import check_text, read_id
+
+_MAX_BYTES = 1 << 30  # json holds a document in several times its size
+
+
+def read_annotated_pairs(path: Path) -> Iterator[tuple[str, Pair | Refusal]]:
+    """Yield the comparisons of a document, each with where it stands.
+
+    Raises:
+        DataError: There is no such file, it is no document of version 2, or a comparison is wrong.
+    """
+    document = _read(path)
+    metadata = document.get("metadata")
+    version = str(metadata.get("version")) if isinstance(metadata, dict) else "none"
+    comparisons = document.get("comparisons")
+    if version.split(".")[0] != "2" or not isinstance(comparisons, list) or not comparisons:
+        found = f"version {version}, " + ("no comparisons" if not comparisons else "comparisons")
+        todo = "a .json file is read as AnnotatedPairs 2.0; write other layouts as .jsonl or .parquet"
+        raise DataError(f"this is no AnnotatedPairs 2.0 document ({found})", where=path, todo=todo)
+    annotator = cast(dict[str, Any], metadata).get("default_annotator")
+    for number, comparison in enumerate(cast(list[object], comparisons)):
+        where = f"{path}:comparisons[{number}]"
+        if not isinstance(comparison, dict):
+            raise DataError(f"expected a comparison, found {comparison!r:.80}", where=where)
+        yield where, _read_comparison(cast(dict[str, Any], comparison), annotator, where=where)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"the document has more than {_MAX_BYTES:,} bytes", where=path)
+        loaded = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot be read as JSON: {error!s:.200}", where=path) from error
+    if not isinstance(loaded, dict):
+        raise DataError("this is no AnnotatedPairs document, but a list or a value", where=path)
+    return cast(dict[str, Any], loaded)
+
+
+def _read_comparison(fields: Mapping[str, Any], annotator: object, *, where: str) -> Pair | Refusal:
+    texts = [_response(fields, name, where=where) for name in ("response_a", "response_b")]
+    given = fields.get("annotations")
+    label = given.get(annotator) if isinstance(given, dict) else None
+    side = cast(dict[str, Any], label).get("pref") if isinstance(label, dict) else None
+    if side not in ("a", "b"):
+        return "no side"
+    better, worse = texts if side == "a" else texts[::-1]
+    messages = (user(check_text(fields.get("prompt") or "", "prompt", where=where)),)
+    return check_pair(
+        Pair(
+            read_id(fields, where=where),
+            messages,
+            better[0],
+            worse[0],
+            (better[1] or "chosen", worse[1] or "rejected"),
+            read_label(_label_fields(fields, cast(dict[str, Any], label)), where=where),
+        )
+    )
+
+
+def _response(fields: Mapping[str, Any], name: str, *, where: str) -> tuple[str, str | None]:
+    """Return an answer and the model that gave it."""
+    response = fields.get(name)
+    if not isinstance(response, dict):
+        raise DataError(f"field {name!r} must have a 'text', found {response!r:.80}", where=where)
+    found = cast(dict[str, Any], response)
+    model = found.get("model")
+    return check_text(found.get("text"), f"{name}.text", where=where), model if isinstance(
+        model, str
+    ) else None
+
+
+def _label_fields(fields: Mapping[str, Any], label: Mapping[str, Any]) -> dict[str, object]:
+    """Return what our export says of a label, by the names of the other layouts."""
+    metadata = fields.get("metadata")
+    said = dict(cast(dict[str, object], metadata)) if isinstance(metadata, dict) else {}
+    prob = label.get("prob_a")
+    if isinstance(prob, int | float):
+        said["soft_label"] = max(prob, 1 - prob)
+    return said

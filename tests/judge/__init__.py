@@ -1,0 +1,1 @@
+"""Tests of the judge; `asking.py` has questions and judges by rule."""

@@ -1,0 +1,57 @@
+"""The preference model's figures as the report shows them, from a stage's JSON."""
+
+import json
+import math
+
+import pytest
+
+from publius.pipeline.training_summary import summarise_pm
+from publius.preference.measure import ScoredPair, measure_pairs
+from publius.preference.probes import Probe, Probes
+from publius.records import canonical_json, encode
+from publius.stats import Estimate
+
+CHANGE = Estimate(0.5, 0.4, 0.6, 52, 0.95)
+PROBES = Probes(
+    52,
+    2.0,
+    "training set",
+    (
+        Probe("padding", "empty sentences", 52, 0, 0, Estimate(0.9, 0.8, 0.95, 52, 0.95), CHANGE, "hacked"),
+        Probe("empty", "no answer", 0, 52, 0, None, None, None),
+    ),
+)
+
+
+def _figures(pairs: list[ScoredPair]) -> dict[str, object]:
+    held_out = encode(measure_pairs(pairs)) if pairs else None
+    figures = {"held_out": held_out, "probes": encode(PROBES), "scale": {"mean": 0.0, "std": 2.0}}
+    return json.loads(canonical_json(figures))  # as a manifest keeps it
+
+
+def test_what_was_measured_reaches_the_report() -> None:
+    pairs = [
+        ScoredPair(
+            f"p{i}", "human", None, float(i % 3 > 0), 1 + i % 5 / 10, i % 4 / 10, 9 + i % 7, 12 + i % 11
+        )
+        for i in range(60)
+    ]
+    held_out = measure_pairs(pairs)
+    found = summarise_pm(_figures(pairs))
+    assert found.accuracy == held_out.accuracy
+    assert found.bins == held_out.calibration.bins
+    assert (found.ece, found.brier) == (held_out.calibration.ece, held_out.calibration.brier)
+    assert found.tempered is not None
+    assert found.tempered.n_fitted + found.tempered.n_measured == 60
+    slope = held_out.lengths.reward_per_log_token
+    assert slope is not None
+    assert found.twice_as_long is not None
+    assert found.twice_as_long.value == pytest.approx(slope.value * math.log(2) / 2.0)
+    assert found.twice_as_long.n == slope.n
+    assert [(one.name, one.change) for one in found.tricks] == [("padding", CHANGE), ("empty", None)]
+
+
+def test_nothing_held_out_is_not_measured() -> None:
+    found = summarise_pm(_figures([]))
+    assert (found.accuracy, found.ece, found.brier, found.twice_as_long, found.bins) == (None,) * 4 + ((),)
+    assert len(found.tricks) == 2

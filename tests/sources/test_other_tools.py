@@ -1,0 +1,126 @@
+"""Comparisons in the layouts of other tools: AnnotatedPairs documents and NeMo RL's ranks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publius.errors import DataError
+from publius.records import Preference, user
+from publius.sources import load_comparisons, load_labelled
+
+
+def better_of(preference: Preference) -> tuple[str, str]:
+    """Return the better answer and where it came from."""
+    one = preference if (preference.prob_a or 0) > 0.5 else preference.swap()
+    return one.comparison.answer_a, one.comparison.source_a
+
+
+# --- AnnotatedPairs ------------------------------------------------------------------------------------
+
+
+def compared(id: str, pref: str | None, **more: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "prompt": f"Question {id}?",
+        "response_a": {"text": "Yes.", "model": "X"},
+        "response_b": {"text": "No."},
+        "annotations": {"d36860d4": {"pref": pref}, "2f45a6d0": {"pref": "a"}},
+        **more,
+    }
+
+
+def document(*comparisons: object, version: str = "2.0") -> dict[str, Any]:
+    return {
+        "metadata": {"version": version, "default_annotator": "d36860d4"},
+        "annotators": {"d36860d4": {"name": "Human", "type": "human"}, "2f45a6d0": {"type": "principle"}},
+        "comparisons": list(comparisons),
+    }
+
+
+def write(folder: Path, value: object) -> str:
+    path = folder / "pairs.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return str(path)
+
+
+def test_the_default_annotator_decides(tmp_path: Path) -> None:
+    path = write(tmp_path, document(compared("1", "a"), compared("2", "b"), compared("3", None)))
+    loaded = load_comparisons(path)
+    assert [better_of(item) for item in loaded.preferences] == [("Yes.", "X"), ("No.", "chosen")]
+    assert (loaded.n_no_side, loaded.n_rows) == (1, 3)
+    assert {item.prob_a for item in loaded.preferences} <= {0.0, 1.0}
+    assert loaded.preferences[0].comparison.messages == (user("Question 1?"),)
+
+
+def test_a_text_in_a_prompt_stays_a_text(tmp_path: Path) -> None:
+    prompt = "### user:\nHi\n\n### assistant:\nHello"
+    (item,) = load_comparisons(write(tmp_path, document(compared("1", "a", prompt=prompt)))).preferences
+    assert item.comparison.messages == (user(prompt),)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        ([compared("1", "a")], "but a list or a value"),
+        ({"a": 1}, "version none, no comparisons"),
+        (document(compared("1", "a"), version="1.0"), "version 1.0"),
+        (document(), "no comparisons"),
+        (document("text"), r"comparisons\[0\]: expected a comparison"),
+        (document(compared("1", "a", response_b="No.")), r"comparisons\[0\]: field 'response_b'"),
+        (document(compared("1", "a", response_b={"text": 3})), "field 'response_b.text' must be text"),
+        (document(compared("1", "a", prompt=["Hi"])), "field 'prompt' must be text"),
+    ],
+)
+def test_what_is_no_such_document_is_named(tmp_path: Path, value: object, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        load_comparisons(write(tmp_path, value))
+
+
+def test_a_missing_document_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        load_labelled(str(tmp_path / "gone.json"))
+
+
+@pytest.mark.parametrize("annotations", [None, [], {"d36860d4": "a"}, {"other": {"pref": "a"}}])
+def test_a_pair_that_the_default_annotator_leaves_out_has_no_side(
+    tmp_path: Path, annotations: object
+) -> None:
+    loaded = load_comparisons(write(tmp_path, document(compared("1", "a", annotations=annotations))))
+    assert (loaded.preferences, loaded.n_no_side) == ((), 1)
+
+
+# --- NeMo RL -------------------------------------------------------------------------------------------
+
+
+def ranked(*ranks: object) -> dict[str, Any]:
+    texts = ("Yes.", "No.")
+    return {
+        "context": [{"role": "user", "content": "Question?"}],
+        "completions": [
+            {"rank": rank, "completion": [{"role": "assistant", "content": text}]}
+            for rank, text in zip(ranks, texts, strict=False)
+        ],
+    }
+
+
+@pytest.mark.parametrize(("ranks", "better"), [((0, 1), "Yes."), ((1, 0), "No."), ((3, 7), "Yes.")])
+def test_the_lower_rank_is_the_better(tmp_path: Path, ranks: tuple[int, int], better: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(ranked(*ranks)))
+    (item,) = load_comparisons(str(path)).preferences
+    assert better_of(item)[0] == better
+    assert item.origin == "human"
+
+
+def test_equal_ranks_have_no_side_and_one_completion_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(ranked(1, 1)))
+    assert load_comparisons(str(path)).n_no_side == 1
+    for row in (ranked(0), ranked("0", "1"), {**ranked(0, 1), "completions": "Yes."}):
+        path.write_text(json.dumps(row))
+        with pytest.raises(DataError, match="'completions' must be two"):
+            load_comparisons(str(path))
