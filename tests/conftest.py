@@ -1,5 +1,7 @@
 """Fixtures that several rooms share: a tiny real model with a real chat template."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,17 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     transformers.LlamaForCausalLM(config).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_base_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama as a model that knows no turns: without its chat template."""
+    directory = Path(shutil.copytree(tiny_model_dir, tmp_path_factory.mktemp("tiny-base") / "model"))
+    (directory / "chat_template.jinja").unlink(missing_ok=True)
+    settings = json.loads((directory / "tokenizer_config.json").read_text())
+    settings.pop("chat_template", None)
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
     return directory
 
 

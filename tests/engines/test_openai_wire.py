@@ -321,15 +321,35 @@ def test_tokens_asked_for_by_number_are_exact():
     assert missing.owner == "engine"
 
 
-@pytest.mark.parametrize("text", ["1", " 1", "1.", "1)", "\n1.\n"])
+@pytest.mark.parametrize("text", ["1", " 1", "1.", "1)", "\n1.\n", "(1)", "(1).", " [1]\n", "[1]."])
 def test_what_is_a_vote(text: str):
     assert verdict_of(text, ("1", "2")) == 0
+    assert verdict_of(text.replace("1", "B"), ("A", "B")) == 1
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "not 1", "1 or 2", "1, 2", "(1)", "11", "1..", "**1**", "Answer: 1", "1\n2", "one", "１"),
+        *(
+            "",
+            "not 1",
+            "1 or 2",
+            "1, 2",
+            "1 2",
+            "(1) (2)",
+            "((1))",
+            "(1))",
+            "(1]",
+            "(1",
+            "1).",
+            "11",
+            "1..",
+            "**1**",
+            "Answer: 1",
+            "1\n2",
+            "one",
+            "１",
+        ),
         *("1\u200b", "I would not say 1.", "1 because", "²", "1:"),
     ],
 )

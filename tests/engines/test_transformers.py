@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from publius.engines.protocol import Choice, ChooseRequest, Completion, Score, ScoreRequest
+from publius.engines.protocol import (
+    Choice,
+    ChooseRequest,
+    Completion,
+    GenerateRequest,
+    Sampling,
+    Score,
+    ScoreRequest,
+)
 from publius.errors import DataError, EngineError
 from publius.records import conversation, user
 
@@ -27,6 +35,14 @@ def plain(tiny_model_dir: Path):
     """The same weights, used through transformers alone."""
     model = transformers.AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32).eval()
     return model, transformers.AutoTokenizer.from_pretrained(tiny_model_dir)
+
+
+@pytest.fixture(scope="module")
+def base(tiny_base_dir: Path):
+    """The same weights without a chat template."""
+    engine = open_transformers(tiny_base_dir, name="base", options={"dtype": "float32"})
+    yield engine
+    engine.close()
 
 
 @pytest.fixture
@@ -64,6 +80,28 @@ def test_choose_is_the_log_softmax_after_the_prompt(tiny: TransformersEngine, pl
             expected = model(ids).logits[0, -1].log_softmax(-1)
         option_ids = [tokenizer.encode(option)[0] for option in ("A", "B", "0")]
         assert found[text].logprobs == pytest.approx(expected[option_ids].tolist(), abs=1e-4)
+
+
+def test_a_base_model_answers_in_plain_text(tiny: TransformersEngine, base: TransformersEngine):
+    text = "Bread is baked. The answer is: ("
+    requests = [
+        ChooseRequest("choice", (), ("A", "B"), text),
+        *(GenerateRequest(f"text {n}", (), Sampling(8, temperature=0.0), text * n) for n in (1, 3)),
+    ]
+    found = answers_of(base, requests)
+    assert found == answers_of(tiny, requests)
+    assert isinstance(found["choice"], Choice)
+    assert all(isinstance(found[f"text {n}"], Completion) for n in (1, 3))
+
+
+def test_a_base_model_refuses_messages_before_it_takes_any(base: TransformersEngine, ask):
+    plain = ChooseRequest("plain", (), ("A", "B"), "The answer is: (")
+    talk = conversation(("user", "Hi."), ("assistant", "Hi."))
+    for asked in (ask("m", "Hi."), ChooseRequest("m", (user("Hi."),), ("A", "B")), ScoreRequest("m", talk)):
+        with pytest.raises(EngineError, match=r"base: .*no chat template(.|\n)*pretrained"):
+            base.submit([plain, asked])
+        assert base.wait() == []
+    assert isinstance(answers_of(base, [plain])["plain"], Choice)
 
 
 def test_choose_is_the_same_alone_and_padded(tiny: TransformersEngine):

@@ -14,6 +14,7 @@ import pytest
 
 from publius.engines.openvino import open_openvino
 from publius.engines.protocol import Completion, Engine
+from publius.errors import DataError
 from publius.records import conversation, user
 
 from .conformance import TOPICS, answers_of
@@ -74,6 +75,25 @@ def test_ids_and_decoded_text_are_the_same(smollm2_path: Path):
         ids = encode_chat(theirs, (user(text),), prefill="(")
         assert encode_messages(ours.codec, (user(text),), prefill="(") == ids
         assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True)
+
+
+def test_without_a_template_plain_text_has_the_same_ids(smollm2_path: Path):
+    import openvino_genai
+
+    from publius.engines.openvino_tokenizer import GGUFTokenizer
+    from publius.training.chat import encode_messages
+    from publius.training.gguf_header import read_gguf_header
+
+    tokenizer, header = openvino_genai.Tokenizer(str(smollm2_path)), read_gguf_header(smollm2_path)
+    without = {key: value for key, value in header.items() if key != "tokenizer.chat_template"}
+    tuned, base = (
+        GGUFTokenizer(tokenizer, header=own, where=smollm2_path).codec for own in (header, without)
+    )
+    for text in TEXTS:
+        assert encode_messages(base, (), prefill=text) == encode_messages(tuned, (), prefill=text)
+    assert (tuned.has_template, base.has_template) == (True, False)
+    with pytest.raises(DataError, match="no chat template"):
+        encode_messages(base, (user("Hi."),))
 
 
 def test_the_dequantised_model_has_the_files_own_values(smollm2_path: Path):

@@ -116,8 +116,10 @@ def test_the_same_order_asks_nothing_and_a_larger_one_asks_for_the_rest(
     assert order_audit(own, also=("feedback",)).judges == (own.models.feedback,)
 
 
-def test_a_plan_counts_what_the_run_then_asks(tmp_path: Path, weights: Path) -> None:
-    order = replace(order_audit(recipe(weights), also=("judge",), n=7), by_principle=True)
+@pytest.mark.parametrize("calibration", ["none", "content-free"])
+def test_a_plan_counts_what_the_run_then_asks(tmp_path: Path, weights: Path, calibration: str) -> None:
+    own = recipe(weights, f"label.judge.calibration={calibration}")
+    order = replace(order_audit(own, also=("judge",), n=7), by_principle=True)
     plan = plan_audit(order)
     audit(order, tmp_path / "run")
     assert plan.calls == n_calls(tmp_path / "run")

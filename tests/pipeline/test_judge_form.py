@@ -88,7 +88,7 @@ def test_a_reasoning_judge_must_be_able_to_write(recipe_of: Callable[..., Recipe
         ("prefix", ()),
         ("chat", ("label.judge.reasonings=2",)),
         ("pretrained", ("label.judge.reasonings=2",)),
-        ("pretrained", ("label.judge.calibration=content-free",)),
+        ("pretrained", ("label.judge.calibration=content-free", "label.principles=mean")),
     ],
 )
 def test_every_form_labels_as_planned(
@@ -103,10 +103,76 @@ def test_every_form_labels_as_planned(
     assert all(isinstance(vote, Vote) for vote in votes)
     assert all((vote.reasoning is not None) == ("reasonings" in str(form)) for vote in votes)
     assert all((vote.bias is not None) == ("calibration" in str(form)) for vote in votes)
-    texts = {vote.principle_id for vote in votes} | {"audit"}
-    n_empty = len(texts) * len(PLACEHOLDERS) if "calibration" in str(form) else 0
-    assert manifest.calls == planned["label"].calls + n_empty
+    assert manifest.calls == planned["label"].calls
     assert json.loads((label / "audit.json").read_text())["n_unparsed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "setting", "n_texts"),
+    [
+        ("label", "label.principles=one", 6 + 6 + 1),  # as many as there are questions, and the audit's
+        ("label", "label.principles=mean", 16 + 8 + 1),
+        ("label", "label.n_helpful=0", 6 + 1),
+        ("evaluate", "evaluate.n_helpful=4", 2),
+        ("evaluate", "evaluate.n_helpful=0", 1),
+    ],
+)
+def test_a_plan_counts_the_empty_prompts(
+    recipe_of: Callable[..., Recipe], stage: str, setting: str, n_texts: int
+) -> None:
+    settings = ["stages=['revise', 'sft', 'label', 'evaluate']", "label.construction=0", setting]
+    raw, calibrated = (
+        next(
+            plan
+            for plan in plan_recipe(recipe_of(*settings, f"{stage}.judge.calibration={how}"))
+            if plan.name == stage
+        )
+        for how in ("none", "content-free")
+    )
+    assert calibrated.calls - raw.calls == n_texts * len(PLACEHOLDERS)
+    assert calibrated.written_tokens - raw.written_tokens == n_texts * len(PLACEHOLDERS)
+    assert calibrated.read_tokens > raw.read_tokens
+
+
+@pytest.mark.parametrize("engine", ["openvino", "transformers"])
+def test_a_model_without_turns_is_refused_where_turns_are_needed(
+    recipe_of: Callable[..., Recipe], tiny_base_dir: Path, engine: str
+) -> None:
+    def plan(role: str, *settings: str) -> None:
+        own = [f"models.{role}.model={tiny_base_dir}", f"models.{role}.engine={engine}"]
+        plan_recipe(recipe_of("stages=['revise', 'sft', 'label', 'evaluate']", *own, *settings))
+
+    for role, stage in (("feedback", "label"), ("judge", "evaluate")):
+        plan(role, f"{stage}.judge.layout=pretrained")
+        with pytest.raises(DataError, match=r"no chat template(.|\n)*layout = \"pretrained\"") as caught:
+            plan(role, f"{stage}.judge.layout=chat")
+        assert caught.value.where == f"{stage}.judge.layout"
+    for role in ("policy", "critic"):
+        with pytest.raises(DataError, match=r"no chat template(.|\n)*instruction-tuned") as caught:
+            plan(role)
+        assert caught.value.where == f"models.{role}"
+
+
+def test_a_model_without_turns_is_not_trained_whatever_asks_it(
+    recipe_of: Callable[..., Recipe], tiny_base_dir: Path
+) -> None:
+    own = [f"models.policy.model={tiny_base_dir}", "models.policy.engine=scripted"]
+    plan_recipe(recipe_of(*own))
+    with pytest.raises(DataError, match="no chat template, and the stage 'sft'"):
+        plan_recipe(recipe_of("stages=['revise', 'sft']", *own))
+
+
+@pytest.mark.tiny
+def test_a_base_model_labels_in_plain_text(
+    recipe_of: Callable[..., Recipe], tiny_base_dir: Path, tmp_path: Path
+) -> None:
+    own = [f"models.feedback.model={tiny_base_dir}", "models.feedback.engine=transformers"]
+    small = ["label.judge.n_shots=0", "label.n_red_team=2", "label.n_helpful=0", "label.construction=0"]
+    recipe = recipe_of("stages=['label']", *own, *small, "label.judge.layout=pretrained")
+    run_recipe(recipe, tmp_path / "run", Listener(lambda *_: None, lambda *_: None))
+    labels = tuple(iter_records(tmp_path / "run/stages/label/preferences.jsonl", Preference))
+    assert len(labels) == 2
+    assert all(label.prob_a is not None and len(label.votes) == 2 for label in labels)
 
 
 @pytest.mark.tiny

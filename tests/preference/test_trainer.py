@@ -131,9 +131,7 @@ def test_layers_are_recomputed_as_need_be() -> None:
 
 
 def test_centring_moves_rewards_and_not_their_difference(tiny_model_dir: Path, tmp_path: Path) -> None:
-    comparison = Comparison(
-        "c", "p", conversation(("user", "Question 9?")), "Yes, good", "No, bad", "a", "b"
-    )
+    comparison = Comparison("c", "p", conversation(("user", "Question 9?")), "Yes, good", "No, bad", "a", "b")
     data = [Preference(comparison, 0.8, "human", None, None, ())]
     rewards: list[list[float]] = []
     for centring in (0.0, 0.1):

@@ -1,5 +1,7 @@
 """Messages become the template's own ids; text never becomes a control token."""
 
+import copy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -272,8 +274,19 @@ def test_refusals_say_what_is_wrong(smollm2):
     with pytest.raises(DataError, match="header"):
         encode_chat(smollm2, (user("q"),), prefill="x", add_generation_prompt=False)
     bare = transformers.PreTrainedTokenizerFast(tokenizer_object=smollm2.backend_tokenizer)
-    with pytest.raises(DataError, match="chat template"):
+    with pytest.raises(DataError, match="no chat template"):
         encode_chat(bare, (user("q"),))
+
+
+def test_without_a_template_plain_text_is_the_same(tokenizer):
+    text = f"A text. {tokenizer.eos_token} The answer is: ("
+    expected, ends = encode_chat(tokenizer, (), prefill=text), end_token_ids(tokenizer)
+    assert codec_of(tokenizer).has_template
+    bare = copy.deepcopy(tokenizer)
+    bare.chat_template = None
+    assert not codec_of(bare).has_template
+    assert encode_chat(bare, (), prefill=text) == expected
+    assert end_token_ids(bare) == ends
 
 
 def test_a_template_that_refuses_roles_is_a_data_error():

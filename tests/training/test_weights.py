@@ -2,12 +2,13 @@
 
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
 
 from publius.errors import DataError, StoreError
-from publius.training.weights import load_causal_lm, save_model
+from publius.training.weights import has_chat_template, load_causal_lm, save_model
 from publius.training.whole_directory import appearing_whole, check_disk
 
 torch = pytest.importorskip("torch")
@@ -59,13 +60,48 @@ def test_padding_is_never_the_end_token(copy: Path):
     assert len(loaded.tokenizer) == loaded.model.config.vocab_size
 
 
-def test_a_model_without_chat_template_is_refused_with_what_to_do(copy: Path):
-    (copy / "chat_template.jinja").unlink(missing_ok=True)
-    config = json.loads((copy / "tokenizer_config.json").read_text())
-    config.pop("chat_template", None)
-    (copy / "tokenizer_config.json").write_text(json.dumps(config))
+def test_a_model_without_chat_template_is_not_trained(tiny_base_dir: Path, tmp_path: Path):
     with pytest.raises(DataError, match=r"no chat template(.|\n)*instruction-tuned"):
-        load_causal_lm(copy)
+        load_causal_lm(tiny_base_dir)
+    (tmp_path / "m.gguf").write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 0, 0))
+    with pytest.raises(DataError, match=r"no chat template(.|\n)*instruction-tuned"):
+        load_causal_lm(tmp_path / "m.gguf")
+
+
+@pytest.mark.tiny
+def test_a_model_without_chat_template_is_loaded_to_be_asked(tiny_model_dir: Path, tiny_base_dir: Path):
+    base, tuned = load_causal_lm(tiny_base_dir, needs_template=False), load_causal_lm(tiny_model_dir)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    assert torch.equal(base.model(ids).logits, tuned.model(ids).logits)
+    assert base.tokenizer.pad_token_id == tuned.tokenizer.pad_token_id
+
+
+@pytest.mark.tiny
+def test_what_is_only_asked_may_be_padded_with_its_end_token(tiny_base_dir: Path, tmp_path: Path):
+    """GPT-2 and Pythia's kind: one special token, which ends a text."""
+    directory = Path(shutil.copytree(tiny_base_dir, tmp_path / "base"))
+    path = directory / "tokenizer_config.json"
+    settings = {key: value for key, value in json.loads(path.read_text()).items() if "token" not in key}
+    path.write_text(json.dumps(settings | {"eos_token": "<|im_end|>"}))
+    tokens = json.loads((directory / "tokenizer.json").read_text())
+    for token in tokens["added_tokens"]:
+        token["special"] = token["content"] == "<|im_end|>"
+    (directory / "tokenizer.json").write_text(json.dumps(tokens))
+    loaded = load_causal_lm(directory, needs_template=False)
+    assert loaded.tokenizer.pad_token_id == loaded.tokenizer.eos_token_id
+
+
+def test_a_chat_template_is_found_without_loading(tiny_model_dir: Path, tiny_base_dir: Path, tmp_path: Path):
+    assert has_chat_template(tiny_model_dir)
+    assert not has_chat_template(tiny_base_dir)
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    assert has_chat_template(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("[")
+    with pytest.raises(DataError, match="tokenizer_config.json"):
+        has_chat_template(tmp_path)
+    (tmp_path / "m.gguf").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="GGUF"):
+        has_chat_template(tmp_path / "m.gguf")
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pkl"])

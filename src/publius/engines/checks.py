@@ -26,11 +26,13 @@ def check_submission(
     model: ModelIdentity,
     capabilities: Capabilities,
     is_closed: bool,
+    has_template: bool = True,
 ) -> None:
     """Refuse a submission as a whole, before anything of it is taken; `in_flight` are ids.
 
     Raises:
-        EngineError: The engine is closed or cannot do one of the kinds, or an id is in flight already.
+        EngineError: The engine is closed or cannot do one of the kinds, a model without a chat template is
+            asked in turns, or an id is in flight already.
     """
     if is_closed:
         raise EngineError("this engine is closed", where=model.name, todo="open it again")
@@ -48,6 +50,13 @@ def check_submission(
                 f"this engine cannot {doing[kind]} with this model",
                 where=model.name,
                 todo="use the engine 'transformers' for this step",
+            )
+        if request.messages and not has_template:
+            raise EngineError(
+                "the model has no chat template, so it is not known how to put messages to it",
+                where=model.name,
+                todo="use the instruction-tuned variant; a base model can only be a judge with the layout "
+                '"pretrained"',
             )
         if request.id in new or request.id in in_flight:
             raise EngineError(

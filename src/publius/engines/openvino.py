@@ -60,7 +60,7 @@ def open_openvino(path: Path, *, name: str, options: Mapping[str, object]) -> En
     """Return an engine for the GGUF file at `path`; `options` are the fields of `OpenVINOOptions`.
 
     Raises:
-        DataError: The file is no GGUF, lacks a chat template, or an option is unknown.
+        DataError: The file is no GGUF, or an option is unknown.
         EngineError: openvino cannot load this model.
         MissingExtra: openvino-genai is not installed.
     """
@@ -142,7 +142,7 @@ class OpenVINOEngine:
         """Encode and queue requests; what cannot be served is answered by the next `wait`.
 
         Raises:
-            EngineError: One is a `ScoreRequest`, an id is in flight already, or the engine is closed.
+            EngineError: What `check_submission` refuses; a `ScoreRequest` is among it.
         """
         check_submission(
             requests,
@@ -150,6 +150,7 @@ class OpenVINOEngine:
             model=self._identity,
             capabilities=self.capabilities,
             is_closed=self._batch.is_closed,
+            has_template=self._codec.has_template,
         )
         for request in requests:
             assert isinstance(request, GenerateRequest | ChooseRequest)  # checked: it cannot score

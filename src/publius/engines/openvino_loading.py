@@ -18,6 +18,9 @@ _EXACT = {
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
     "KV_CACHE_PRECISION": "f32",
 }
+# Prompts are read so many tokens at a time, over all that wait; by 256, openvino's own choice, takes a sixth
+# more processor time for prompts that share most of their text.
+_STEP_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def load_pipeline(path: Path, *, options: OpenVINOOptions, modules: OpenVINOModu
     """
     scheduler = modules.genai.SchedulerConfig()
     scheduler.cache_size = options.kv_cache_gb
+    scheduler.max_num_batched_tokens = _STEP_TOKENS
     scheduler.enable_prefix_caching = options.prefix_cache
     properties: dict[str, object] = {}
     if options.precision == "f32":

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from publius.errors import DataError
 from publius.records import Message
-from publius.training.chat import ChatCodec, control_strings, end_ids_of, render_template
+from publius.training.chat import (
+    ChatCodec,
+    control_strings,
+    end_ids_of,
+    no_template,
+    render_template,
+)
 from publius.training.gguf_header import Value, control_tokens, header_number, header_text, token_text
 
 # openvino's GGUF tokenizer keeps the last 8192 tokens of a text and drops the rest without a word,
@@ -55,16 +60,12 @@ class GGUFTokenizer:
         return tuple(encoded.input_ids.data[0].tolist())
 
     def _make_codec(self, header: Mapping[str, Value], added: Mapping[str, int], where: Path) -> ChatCodec:
-        template = header_text(header, "tokenizer.chat_template")
-        if template is None:
-            raise DataError(
-                "the model has no chat template, so it is not known how to put messages to it",
-                where=where,
-                todo="use the instruction-tuned variant of the model",
-            )
+        template = header_text(header, "tokenizer.chat_template") or ""
         names = {f"{which}_token": token_text(header, which) or "" for which in ("bos", "eos")}
 
         def render(messages: Sequence[Message], add_generation_prompt: bool) -> str:
+            if not template:
+                raise no_template(where)
             return render_template(
                 template, messages, add_generation_prompt=add_generation_prompt, names=names
             )
@@ -78,6 +79,7 @@ class GGUFTokenizer:
             end_ids=end_ids_of(added, eos=token_text(header, "eos")),
             normalise=partial(normalize, "NFC") if composes else str,
             opening=_opening(header),
+            has_template=bool(template),
         )
 
 

@@ -84,7 +84,8 @@ def open_transformers(path: Path, *, name: str, options: Mapping[str, object]) -
     require(chosen, "engine 'transformers'", batch_tokens=1)
     device = chosen.device or _default_device()
     with _without_bars():
-        loaded = load_causal_lm(path, dtype=chosen.dtype or _default_dtype(device))
+        dtype = chosen.dtype or _default_dtype(device)
+        loaded = load_causal_lm(path, dtype=dtype, needs_template=False)
     try:
         cast(Any, loaded.model).to(device)
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for the device
@@ -135,7 +136,7 @@ class TransformersEngine:
         """Encode and queue requests; what cannot be served is answered by the next `wait`.
 
         Raises:
-            EngineError: An id is in flight already, or the engine is closed.
+            EngineError: What `check_submission` refuses.
         """
         check_submission(
             requests,
@@ -143,6 +144,7 @@ class TransformersEngine:
             model=self._identity,
             capabilities=self.capabilities,
             is_closed=self._loaded is None,
+            has_template=self._vocabulary.codec.has_template,
         )
         self._n_submitted += 1
         for request in requests:

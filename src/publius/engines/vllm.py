@@ -158,7 +158,7 @@ class VLLMEngine:
         """Hand requests to vLLM; what cannot be served is answered by the next `wait`.
 
         Raises:
-            EngineError: An id is in flight already, or the engine is closed.
+            EngineError: What `check_submission` refuses.
         """
         in_flight = self._running.keys() | {failure.request_id for failure in self._refused}
         check_submission(
@@ -167,6 +167,7 @@ class VLLMEngine:
             model=self._identity,
             capabilities=self.capabilities,
             is_closed=self._is_closed,
+            has_template=self._vocabulary.codec.has_template,
         )
         for request in requests:
             try:

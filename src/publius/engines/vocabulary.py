@@ -15,7 +15,7 @@ _N_ANCHOR = 4  # prompt tokens that give the first token of an answer its contex
 
 
 class Vocabulary:
-    """A tokenizer with its chat template. `codec` encodes; `end_ids` end a turn."""
+    """A tokenizer, with its chat template if it has one. `codec` encodes; `end_ids` end a turn."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self._tokenizer = cast(Any, tokenizer)  # transformers leaves these methods loosely typed

@@ -26,14 +26,16 @@ class CastVote:
 def verdict_of(text: str, options: Sequence[str]) -> int | None:
     """Return the index of the option that `text` is, or None if it is anything else.
 
-    The grammar is exact: white space around, the option alone, at most one "." or ")" after it.
+    The grammar is exact: white space around; the option, alone or in one pair of brackets "()" or "[]"; at
+    most one "." after it, or one ")" after an option without brackets.
 
-    >>> verdict_of(" 2.", ("1", "2")), verdict_of("2 or 1", ("1", "2")), verdict_of("not 1", ("1", "2"))
+    >>> verdict_of(" (2).", ("1", "2")), verdict_of("2 or 1", ("1", "2")), verdict_of("not 1", ("1", "2"))
     (1, None, None)
     """
     said = text.strip()
-    for index, option in enumerate(options):
-        if said in (option.strip(), option.strip() + ".", option.strip() + ")"):
+    for index, option in enumerate(map(str.strip, options)):
+        bare = (option, f"({option})", f"[{option}]")
+        if said in (*bare, *(f"{one}." for one in bare), f"{option})"):
             return index
     return None
 

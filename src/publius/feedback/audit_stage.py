@@ -37,7 +37,9 @@ class AuditTask:
 
     def n_calls(self) -> int:
         """Return the model calls for one judge."""
-        return len(self.labelled) * self.form.n_calls() * (1 + len(self.principles))
+        n_texts = 1 + len({principle.comparison for principle in self.principles})
+        n_asked = len(self.labelled) * (1 + len(self.principles))
+        return n_asked * self.form.n_calls() + n_texts * self.form.n_calibrating()
 
 
 def run_judge_audit(store: StageStore, judges: Iterable[Engine], task: AuditTask) -> AuditReport:

@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 
 from publius.engines.flow import Flow
 from publius.engines.protocol import Choice, ChooseRequest
-from publius.judge.form import JudgeForm, JudgeQuestion
+from publius.judge.form import PLACEHOLDERS, JudgeForm, JudgeQuestion
 from publius.judge.prompts import Pair, options_of, verdict_prompt
 from publius.judge.reading import readable
 from publius.records import content_hash, conversation
-
-PLACEHOLDERS = ("N/A", "", "[MASK]")
 
 
 def content_free(

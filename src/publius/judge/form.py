@@ -15,7 +15,7 @@ Method: TypeAlias = Literal["both-orders", "one-order", "pointwise"]
 Layout: TypeAlias = Literal["quoted", "prefix", "chat", "pretrained"]
 Calibration: TypeAlias = Literal["none", "content-free"]
 
-
+PLACEHOLDERS = ("N/A", "", "[MASK]")  # what an empty prompt shows in place of texts
 _POINTWISE_SHOTS = 4
 
 
@@ -70,13 +70,21 @@ class JudgeForm:
             raise DataError("reasonings are not calibrated", where="judge", todo=todo)
 
     def n_calls(self) -> int:
-        """Return the model calls for one question; those of the calibration, few in a run, left out.
+        """Return the model calls for one question; those of `n_calibrating` come once for its text.
 
         >>> JudgeForm().n_calls(), JudgeForm("one-order").n_calls(), JudgeForm(reasonings=5).n_calls()
         (2, 1, 20)
         """
         n_prompts = 1 if self.method == "one-order" else 2
         return n_prompts * max(1, 2 * self.reasonings)
+
+    def n_calibrating(self) -> int:
+        """Return the model calls, of one token each, for one question's text, however often it is asked.
+
+        >>> JudgeForm().n_calibrating(), JudgeForm(calibration="content-free").n_calibrating()
+        (0, 3)
+        """
+        return len(PLACEHOLDERS) if self.calibration == "content-free" else 0
 
     def n_written(self) -> int:
         """Return the most tokens that the answers to one question have.

@@ -23,6 +23,7 @@ from publius.feedback.audit import draw_audit
 from publius.feedback.audit_stage import AUDIT, AuditTask, audit_labels, run_judge_audit
 from publius.feedback.stage import PREFERENCES
 from publius.pipeline.audit_page import PAGE, write_page
+from publius.pipeline.check import check_judge
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.runner import Listener, StageEvent
@@ -225,6 +226,7 @@ def _task(order: AuditOrder, context: RunContext) -> AuditTask:
         check_engine(role.engine)
         if not is_remote(role.engine):
             check_model(role.model)
+        check_judge(role, order.recipe.label.judge, where=f"label.judge.layout ({role.model})")
     loaded = load_comparisons(order.source)
     if not loaded.preferences:
         reasons = ", ".join(f"{n} {reason}" for reason, n in loaded.left_out().items())

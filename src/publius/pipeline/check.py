@@ -4,12 +4,15 @@ Paper: none.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 
 from publius.engines import check_engine, is_remote
-from publius.engines.fetch import check_model
+from publius.engines.fetch import check_model, fetch_model
+from publius.engines.models import find_model
 from publius.errors import DataError, EngineError, MissingExtra, UsageError
 from publius.feedback.label import check_questions
+from publius.judge import JudgeForm
 from publius.pipeline.context import RunContext
 from publius.pipeline.earlier import read_earlier
 from publius.pipeline.recipe import MODEL_ROLES, TRAINING, ModelRole, Recipe
@@ -17,6 +20,7 @@ from publius.pipeline.stages import STAGES, Stage
 from publius.preference.config import check_mix
 from publius.records import Origin, Purpose, Split
 from publius.store import Budget, Price
+from publius.training.weights import has_chat_template
 
 STAGE = {stage.name: stage for stage in STAGES}
 _PURPOSES: tuple[Purpose, ...] = ("red-team", "helpful")
@@ -31,6 +35,7 @@ _LIBRARIES = {  # what a stage or an engine needs installed, and the extra that 
     "pm": ("trl", "train"),
     "rl": ("trl", "train"),
 }
+_BY_TEMPLATE = ("openvino", "transformers", "vllm")  # engines that use the chat template beside the weights
 
 
 def check_recipe(
@@ -163,12 +168,12 @@ def _check_models(recipe: Recipe, wanted: Sequence[str], context: RunContext) ->
             where="models.policy",
             todo="name weights on this machine under models.policy, or leave the stage out",
         )
-    _check_layouts(recipe, wanted)
     for role in roles:
         if is_remote(role.engine):
             context.engine(role)  # reads its options; the server is asked later
         else:
             check_model(role.model)
+    _check_asking(recipe, wanted)
     context.close_engines()
 
 
@@ -182,14 +187,50 @@ def _check_pm(recipe: Recipe, context: RunContext) -> None:
     check_mix(recipe.pm.mix, given=tuple(given))
 
 
-def _check_layouts(recipe: Recipe, wanted: Sequence[str]) -> None:
-    """Refuse the layout without turns where a server is asked, which knows nothing but turns."""
-    asked = (("label", "feedback", recipe.label.judge), ("evaluate", "judge", recipe.evaluate.judge))
-    for stage, name, form in asked:
-        role: ModelRole = getattr(recipe.models, name)
-        if stage in wanted and form.layout == "pretrained" and is_remote(role.engine):
-            raise DataError(
-                f'the layout "pretrained" is a plain text, and {role.engine!r} asks a server in turns',
-                where=f"{stage}.judge.layout",
-                todo=f'use layout = "chat", or an engine with the weights on this machine for models.{name}',
-            )
+def _check_asking(recipe: Recipe, wanted: Sequence[str]) -> None:
+    """Refuse models that a stage asks, or trains, in a way that they do not know."""
+    forms = {("label", "feedback"): recipe.label.judge, ("evaluate", "judge"): recipe.evaluate.judge}
+    for name in wanted:
+        if name in TRAINING:
+            policy = replace(recipe.models.policy, engine="transformers")
+            check_turns(policy, where="models.policy", user=f"the stage {name!r}")
+        for ask in STAGE[name].asks(recipe):
+            role: ModelRole = getattr(recipe.models, ask.role)
+            form = forms.get((name, ask.role))
+            if form is not None:
+                check_judge(role, form, where=f"{name}.judge.layout")
+            else:
+                check_turns(role, where=f"models.{ask.role}", user=f"the stage {name!r}")
+
+
+def check_judge(role: ModelRole, form: JudgeForm, *, where: str) -> None:
+    """Refuse a layout that the judge cannot be asked in: turns, or a plain text; `where` names the layout.
+
+    Raises:
+        DataError: A server is asked in plain text, or weights without a chat template in turns.
+    """
+    if form.layout != "pretrained":
+        check_turns(role, where=where, user=f"the layout {form.layout!r}", otherwise='layout = "pretrained"')
+    elif is_remote(role.engine):
+        raise DataError(
+            f'the layout "pretrained" is a plain text, and {role.engine!r} asks a server in turns',
+            where=where,
+            todo='use layout = "chat", or an engine with the weights on this machine for this role',
+        )
+
+
+def check_turns(role: ModelRole, *, where: str, user: str, otherwise: str = "") -> None:
+    """Refuse weights without a chat template where `user` needs turns; other engines may know their own way.
+
+    Raises:
+        DataError: There is none, or the weights' files cannot be read.
+    """
+    # a registered model has a template, and need not be fetched to know it
+    if role.engine not in _BY_TEMPLATE or find_model(role.model) is not None:
+        return
+    if not has_chat_template(fetch_model(role.model)):
+        raise DataError(
+            f"the model {role.model} has no chat template, and {user} puts messages to it",
+            where=where,
+            todo=" or ".join(("use the instruction-tuned variant", *([otherwise] if otherwise else []))),
+        )

@@ -143,32 +143,38 @@ def _dpo(recipe: Recipe) -> StagePlan:
 def _label(recipe: Recipe) -> StagePlan:
     config = recipe.label
     n_prompts = config.n_red_team + config.n_helpful
-    n_questions = _n_questions(recipe)
+    n_questions, n_texts = _n_questions(recipe)
     n_audited = config.n_audit or len(load_audit(recipe.audit))
     n_votes, n_audit = n_questions * config.judge.n_calls(), n_audited * config.judge.n_calls()
-    written_votes = (n_questions + n_audited) * config.judge.n_written()
+    n_empty = (n_texts + 1) * config.judge.n_calibrating()  # the audit has one question
+    written_votes = (n_questions + n_audited) * config.judge.n_written() + n_empty
     n_answers = n_prompts * config.n_sampled()
     written = n_answers * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
-    read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS)
+    read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS) + n_empty * _QUESTION_TOKENS
     n_told = 2 * n_prompts if "contrast" in config.pairs and n_answers else 0
     n_read = n_answers * _PROMPT_TOKENS + n_told * _QUESTION_TOKENS
     rate = _WRITE_RATE if recipe.rl_start == "start" else _WRITE_RATE_TRAINED
     sample = _asked(recipe, "policy", read=n_read, written=written, write_rate=rate)
     votes = _asked(recipe, "feedback", read=read, written=written_votes, write_rate=_WRITE_RATE)
-    n_calls = n_answers + n_votes + n_audit
+    n_calls = n_answers + n_votes + n_audit + n_empty
     seconds, cost = sample[0] + votes[0], sample[1] + votes[1]
     return StagePlan("label", n_calls, n_read + read, written, 0, seconds=seconds, cost=cost)
 
 
-def _n_questions(recipe: Recipe) -> int:
-    """Return how many questions the judge is asked about pairs, if none is left out."""
-    config = recipe.label
-    n_red_team, n_helpful = _n_pairs(recipe, asked_only=True)
-    if config.principles != "mean":
-        return n_red_team + n_helpful
-    harmlessness, helpfulness = map(load_constitution, (recipe.constitution, recipe.helpfulness))
-    return n_red_team * len(harmlessness.principles) + n_helpful * len(helpfulness.principles)
+def _n_questions(recipe: Recipe) -> tuple[int, int]:
+    """Return how many questions the judge is asked about pairs, if none is left out, and in how many texts.
+
+    Where principles are drawn, it is the most texts that can be.
+    """
+    n_questions = n_texts = 0
+    pairs = _n_pairs(recipe, asked_only=True)
+    for n_pairs, name in zip(pairs, (recipe.constitution, recipe.helpfulness), strict=True):
+        principles = load_constitution(name).principles
+        n_own = n_pairs * (len(principles) if recipe.label.principles == "mean" else 1)
+        n_questions += n_own
+        n_texts += min(n_own, len({principle.comparison for principle in principles}))
+    return n_questions, n_texts
 
 
 def _n_pairs(recipe: Recipe, *, asked_only: bool) -> tuple[int, int]:
@@ -207,12 +213,16 @@ def _evaluate(recipe: Recipe) -> StagePlan:
     n_policies = 1 + sum(name in recipe.stages for name in ("sft", "dpo", "rl"))
     n_prompts = config.n_red_team + config.n_helpful
     n_pairs = n_prompts * n_policies * (n_policies - 1) // 2
-    n_votes, written_votes = n_pairs * config.judge.n_calls(), n_pairs * config.judge.n_written()
+    n_axes = bool(config.n_red_team) + bool(config.n_helpful) if n_pairs else 0  # a question each
+    n_empty = n_axes * config.judge.n_calibrating()
+    n_votes = n_pairs * config.judge.n_calls()
+    written_votes = n_pairs * config.judge.n_written() + n_empty
     written = n_policies * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
+    read += n_empty * _QUESTION_TOKENS
     seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
     votes = _asked(recipe, "judge", read=read, written=written_votes, write_rate=_WRITE_RATE)
-    n_calls = n_policies * n_prompts + n_votes
+    n_calls = n_policies * n_prompts + n_votes + n_empty
     return StagePlan("evaluate", n_calls, read, written, 0, seconds=seconds + votes[0], cost=votes[1])
 
 

@@ -21,7 +21,7 @@ from publius.engines import check_engine, is_remote
 from publius.engines.fetch import check_model
 from publius.engines.protocol import Engine
 from publius.errors import DataError, EngineError, UsageError
-from publius.pipeline.check import check_priced
+from publius.pipeline.check import check_priced, check_turns
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import ModelRole, Models, Recipe
 from publius.pipeline.runner import Listener, StageEvent
@@ -203,6 +203,7 @@ def check_order(order: Order) -> OrderSources:
         check_engine(role.engine)
         if not is_remote(role.engine):
             check_model(role.model)
+        check_turns(role, where="propose", user="proposing")
     kind = order.config.kind
     if kind == "new-trait":
         files = [trait for path in order.seeds for trait in read_traits(Path(path))]

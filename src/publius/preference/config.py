@@ -100,7 +100,7 @@ class PMSettings:
     # TRL's default. At 2e-5, 301 human comparisons (19 steps) left margins 30 times too small (T = 0.03).
     learning_rate: float = 1e-4
     batch_size: int = 16
-    tokens_in_memory: int = 1200
+    tokens_in_memory: int = 800
     max_length: int = 512
     n_scale_rows: int = 64
     is_bf16: bool = True

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Never, cast
 
 import jinja2
@@ -55,7 +56,8 @@ class ChatCodec:
     reads control strings as control tokens; `control` maps those strings to their ids; `end_ids` are
     the tokens that end a turn, the usual one first. `normalise` is what the tokenizer does to text
     before anything else, where `encode` does not do it itself. `opening` is what every plain text begins
-    with (a beginning-of-text token, in some models).
+    with (a beginning-of-text token, in some models). A model that knows no turns has no template: plain
+    texts are encoded, and `render` refuses.
     """
 
     render: Callable[[Sequence[Message], bool], str]
@@ -64,6 +66,7 @@ class ChatCodec:
     end_ids: tuple[int, ...]
     normalise: Callable[[str], str] = str
     opening: tuple[int, ...] = ()
+    has_template: bool = True
 
 
 class EncodedAnswer(NamedTuple):
@@ -108,24 +111,16 @@ def end_token_ids(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
 
 
 def codec_of(tokenizer: "PreTrainedTokenizerBase") -> ChatCodec:
-    """Return the codec of a transformers tokenizer.
-
-    Raises:
-        DataError: The tokenizer has no chat template.
-    """
+    """Return the codec of a transformers tokenizer."""
     loose = cast(Any, tokenizer)  # transformers leaves these methods loosely typed
     template: object = loose.chat_template
-    if not template:
-        raise DataError(
-            "this tokenizer has no chat template, so it is not known how to put messages to the model",
-            where=str(loose.name_or_path) or None,
-            todo="use an instruction-tuned model, or add its chat_template.jinja to the model directory",
-        )
     added = {str(token.content): int(i) for i, token in loose.added_tokens_decoder.items()}
     marked = {str(token.content) for token in loose.added_tokens_decoder.values() if token.special}
     eos: str | None = loose.eos_token
 
     def render(messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        if not template:
+            raise no_template(str(loose.name_or_path) or None)
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return str(
@@ -140,10 +135,20 @@ def codec_of(tokenizer: "PreTrainedTokenizerBase") -> ChatCodec:
     return ChatCodec(
         render=render,
         encode=encode,
-        control=control_strings(added, marked=marked, template=str(template)),
+        control=control_strings(added, marked=marked, template=str(template or "")),
         end_ids=end_ids_of(added, eos=eos),
         # of what the tokenizer puts around a text on its own, the beginning
         opening=tuple(i for i in loose.encode("", verbose=False)[:1] if i == loose.bos_token_id),
+        has_template=bool(template),
+    )
+
+
+def no_template(where: str | Path | None) -> DataError:
+    """Return the error of a model that messages cannot be put to."""
+    return DataError(
+        "the model has no chat template, so it is not known how to put messages to it",
+        where=where,
+        todo="use the instruction-tuned variant, or put its chat_template.jinja into the model directory",
     )
 
 

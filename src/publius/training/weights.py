@@ -10,11 +10,13 @@ Paper: none.
 """
 
 import importlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from publius.errors import DataError, MissingExtra
+from publius.training.chat import no_template
 from publius.training.digest import cache_dir, weights_hash
 from publius.training.gguf_header import header_text, read_gguf_header
 from publius.training.whole_directory import appearing_whole, check_disk
@@ -26,6 +28,7 @@ __all__ = [
     "DType",
     "LoadedModel",
     "cache_dir",
+    "has_chat_template",
     "load_causal_lm",
     "model_directory",
     "save_model",
@@ -45,35 +48,39 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A causal language model in evaluation mode on the CPU, and its tokenizer with a chat template.
+    """A causal language model in evaluation mode on the CPU, and its tokenizer.
 
-    The tokenizer's padding token is never its end token.
+    With a chat template, as all that is trained has one, the padding token is never the end token.
     """
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
 
 
-def load_causal_lm(source: Path, *, dtype: DType = "float32") -> LoadedModel:
+def load_causal_lm(source: Path, *, dtype: DType = "float32", needs_template: bool = True) -> LoadedModel:
     """Return the model and tokenizer of a GGUF file or of a directory with safetensors.
 
+    Without `needs_template` the model may know no turns, and is then asked in plain text.
+
     Raises:
-        DataError: `source` is missing, is neither GGUF nor safetensors, or has no chat template.
+        DataError: `source` is missing, is neither GGUF nor safetensors, or lacks a chat template.
         MissingExtra: torch or transformers is not installed.
         StoreError: There is no room for the dequantised copy.
     """
     transformers = _transformers()
+    if needs_template and _is_gguf(source) and not has_chat_template(source):
+        raise no_template(source)  # before it is dequantised
     directory = model_directory(source)
     torch_dtype = _torch_dtype(dtype)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        if needs_template and not tokenizer.chat_template:
+            raise no_template(source)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             directory, dtype=torch_dtype, local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"transformers cannot load this model: {error}", where=source) from error
-    if not tokenizer.chat_template:
-        raise _no_template(source)
     _set_pad_token(tokenizer, model, source)
     return LoadedModel(model.eval(), tokenizer)
 
@@ -89,6 +96,23 @@ def model_directory(source: Path) -> Path:
     directory = _dequantised(source) if source.is_file() else source
     _check_directory(directory)
     return directory
+
+
+def has_chat_template(source: Path) -> bool:
+    """Return whether a GGUF file, or a directory with a tokenizer, brings a chat template; loads neither.
+
+    Raises:
+        DataError: The file is no GGUF, or the tokenizer's settings cannot be read.
+    """
+    if _is_gguf(source):
+        return bool(header_text(read_gguf_header(source), "tokenizer.chat_template"))
+    if any(source.glob("chat_template.*")) or any(source.glob("additional_chat_templates/*")):
+        return True
+    settings = source / "tokenizer_config.json"
+    try:
+        return bool(settings.exists() and json.loads(settings.read_text("utf-8")).get("chat_template"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"the tokenizer's settings cannot be read: {error}", where=settings) from error
 
 
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", out: Path) -> Path:
@@ -107,15 +131,13 @@ def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", o
 
 def _dequantised(file: Path) -> Path:
     """Return the cached safetensors directory of a GGUF file, making it if need be."""
-    if file.suffix != ".gguf":
+    if not _is_gguf(file):
         raise _pickle_or_unknown(file)
-    header = read_gguf_header(file)
-    if header_text(header, "tokenizer.chat_template") is None:
-        raise _no_template(file)
     key = weights_hash(file).removeprefix("sha256:")
     target = cache_dir() / "dequantised-v1" / key
     if not (target / "config.json").exists():
-        _dequantise(file, target, pre_tokenizer=header_text(header, "tokenizer.ggml.pre") or "")
+        pre_tokenizer = header_text(read_gguf_header(file), "tokenizer.ggml.pre") or ""
+        _dequantise(file, target, pre_tokenizer=pre_tokenizer)
     return target
 
 
@@ -175,9 +197,11 @@ def _set_pad_token(tokenizer: Any, model: Any, source: Path) -> None:
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         special = {str(t.content) for t in tokenizer.added_tokens_decoder.values() if t.special}
         spoken = {tokenizer.eos_token, tokenizer.bos_token}
-        template = str(tokenizer.chat_template)
+        template = str(tokenizer.chat_template or "")
         rest = sorted(text for text in special if text not in template)
         free = [text for text in (*_PAD_CANDIDATES, *rest) if text in special and text not in spoken]
+        if not free and not template:
+            free = [tokenizer.eos_token]  # it is only asked: what is padded is masked, and nothing is learned
         if not free:
             raise DataError(
                 "the tokenizer has no token to pad with that is not its end token",
@@ -188,6 +212,10 @@ def _set_pad_token(tokenizer: Any, model: Any, source: Path) -> None:
     model.config.pad_token_id = tokenizer.pad_token_id
     if model.generation_config is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def _is_gguf(source: Path) -> bool:
+    return source.suffix == ".gguf" and source.is_file()
 
 
 def _check_directory(directory: Path) -> None:
@@ -214,14 +242,6 @@ def _pickle_or_unknown(source: Path) -> DataError:
         )
     return DataError(
         "this is neither a .gguf file nor a directory with config.json and *.safetensors", where=source
-    )
-
-
-def _no_template(source: Path) -> DataError:
-    return DataError(
-        "the model has no chat template, so it is not known how to put messages to it",
-        where=source,
-        todo="use the instruction-tuned variant, or put its chat_template.jinja into the model directory",
     )
 
 
