@@ -139,8 +139,8 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
     probes = pm["probes"]["probes"] if pm else ()
     if paid := [one["name"] for one in probes if one["verdict"] == "hacked"]:
         caveats.append(
-            f"The preference model pays for tricks ({', '.join(paid)}); a policy trained against it may learn "
-            "them, and its rewards then overstate the gain."
+            f"The preference model pays for tricks ({', '.join(paid)}); a policy trained against it may "
+            "learn them, and its rewards then overstate the gain."
         )
     rows: Sequence[Mapping[str, Any]] = evaluated["elo"] if evaluated else ()
     if rows and min(row["n_prompts"] for row in rows) < _FEW_PROMPTS:
