@@ -9,9 +9,9 @@ SmolLM2-135M-Instruct, the same batch size in comparisons, bfloat16 autocast on 
 
 Every trainer sees every comparison once, in its own order, so the figures are ratios of the whole times:
 `vs_trl`, `vs_trl_grouped`. `memory_ratio` is our peak of resident memory over that of `trl`.
-`max_relative_difference` is the largest relative difference, over comparisons, of loss and of gradient (by
-norm, tensor by tensor) in float32 between rows that share their prompts, padded in one batch, and
-one text at a time through the plain classifier.
+`max_relative_difference` is the largest relative difference, over four comparisons of the shorter half, of
+loss and of gradient (by norm, tensor by tensor) in float32 between rows that share their prompts, padded in
+one batch, and one text at a time through the plain classifier.
 
 Comparisons are read from --data, or from the file that PUBLIUS_COMPARISONS names (hh-rlhf's .jsonl.gz); with
 neither, from the shipped audit set, whose answers are short: the ratios are then not those of real dialogues.
@@ -249,6 +249,8 @@ def compare_exactly(given: Path) -> None:
         worst_loss = max(worst_loss, abs(loss.item() - plain.item()) / abs(plain.item()))
         for mine, theirs in zip(shared, gradients(), strict=True):
             worst_gradient = max(worst_gradient, ((mine - theirs).norm() / theirs.norm()).item())
+            if not (mine.isfinite().all() and theirs.norm() > 0):
+                raise SystemExit("a gradient is not a number, or nothing: `max` would pass over it")
     print(json.dumps({"loss": worst_loss, "gradient": worst_gradient, "n": len(rows)}))
 
 

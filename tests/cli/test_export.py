@@ -146,6 +146,22 @@ def test_a_wrong_command_is_explained(
     assert (tmp_path / "pairs.jsonl").read_bytes() == before
 
 
+def test_the_file_that_is_read_is_not_written_over_by_a_split_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "pairs-train.jsonl"
+    write_records(source, [ASKED])
+    before = source.read_bytes()
+    code, _, err = publius(capsys, "export", source, "--format", "trl", "--out", tmp_path / "pairs.jsonl")
+    assert (code, "the file that is read" in err) == (2, True)
+    assert source.read_bytes() == before
+    run = make_run(tmp_path / "run")
+    inside = run / "stages" / "label" / "preferences.jsonl"
+    options = ("--format", "trl", "--split", "train", "--out", inside)
+    code, _, err = publius(capsys, "export", run, *options)
+    assert (code, "in a stage" in err) == (2, True)
+
+
 def test_what_is_not_there_or_no_comparison_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

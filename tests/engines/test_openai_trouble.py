@@ -178,6 +178,15 @@ def test_refused_prompts_and_answers_between_them_never_end_the_run(open_it, ser
     assert {answer.owner for answer in answers.values() if isinstance(answer, Failure)} == {"input"}
 
 
+def test_what_is_refused_here_spends_no_call(open_it, serve):
+    engine = open_it(server := serve())
+    engine.submit([GenerateRequest("cold", (user("Hi"),), Sampling(max_tokens=1, temperature=-1.0))])
+    n_asked = len(server.calls)  # what the server can do
+    (refused,) = engine.wait()
+    assert isinstance(refused, Failure)
+    assert (refused.owner, refused.n_calls, len(server.calls)) == ("input", 0, n_asked)
+
+
 def test_cancel_forgets_what_is_in_flight(open_it, serve):
     engine = open_it(serve(faults={"hang": hanging}), concurrency=4)
     engine.submit(asks(20, "hang"))

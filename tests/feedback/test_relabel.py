@@ -98,7 +98,7 @@ def test_a_run_is_not_relabelled_where_it_lies(tmp_path: Path, label_run: Run, l
 
 
 def test_what_cannot_be_relabelled_is_refused_before_anything_is_asked(
-    tmp_path: Path, label_recipe: Load, label_run: Run
+    tmp_path: Path, label_recipe: Load, label_run: Run, label_rows: Rows
 ) -> None:
     with pytest.raises(DataError, match="no preferences at"):
         plan_recipe(label_recipe(*again(tmp_path)))
@@ -106,7 +106,13 @@ def test_what_cannot_be_relabelled_is_refused_before_anything_is_asked(
     with pytest.raises(DataError, match="not among this recipe's training prompts") as caught:
         plan_recipe(label_recipe(*again(tmp_path, 'prompts.red_team=["red_team"]')))
     assert "[prompts]" in (caught.value.todo or "")
-    (tmp_path / "first/stages/label/preferences.jsonl").write_text("")
+    path = tmp_path / "first/stages/label/preferences.jsonl"
+    rows = label_rows("first")
+    rows[0]["comparison"]["messages"][-1]["content"] += " Or is it?"  # the same id, another text
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"1 of its \d+ prompts are not among"):
+        plan_recipe(label_recipe(*again(tmp_path)))
+    path.write_text("")
     with pytest.raises(DataError, match="no preferences in it"):
         plan_recipe(label_recipe(*again(tmp_path)))
 

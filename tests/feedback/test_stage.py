@@ -160,7 +160,9 @@ def test_a_context_that_is_too_small_is_counted_by_reason(label_run: Run, label_
     check_counts(figures, label_rows("run"))
     assert figures["n_unlabelled"] == figures["n_asked"] == 10
     assert figures["unparsed"] == {"input: the text has … tokens; the model's context holds …": 20}
-    assert figures["mean_label"] is figures["label_mass"] is figures["share_first"] is None
+    labels = figures["audit"]["labels"]
+    assert figures["mean_label"] is labels["label_mass"] is labels["share_first"] is None
+    assert labels["unparsed"] == figures["unparsed"]
     assert all(own == {"n": own["n"], "confidence": None} for own in figures["per_principle"].values())
 
 

@@ -89,9 +89,10 @@ def test_a_failure_is_unparsed_with_its_owner() -> None:
     assert votes == (Unparsed("kind", True, "input: too long"), Unparsed("kind", False, "input: too long"))
 
 
-def test_one_readable_order_is_still_a_label() -> None:
+def test_one_readable_order_of_two_is_no_label() -> None:
     votes = (Vote("p", True, -0.1, -3.0, 0.95), Unparsed("p", False, "x"))
-    assert soft_label(votes) == pytest.approx(1 / (1 + math.exp(-2.9)))
+    assert soft_label(votes) is None
+    assert soft_label(votes[:1]) == pytest.approx(1 / (1 + math.exp(-2.9)))
 
 
 def rate(**logits: float) -> RunFlows:

@@ -133,6 +133,17 @@ def test_a_plan_counts_what_the_run_then_asks(tmp_path: Path, weights: Path, cal
     assert len(by_principle.among_principles.pairs) == 16 * 15 // 2
 
 
+def test_a_judge_is_not_audited_in_a_layout_that_it_does_not_know(weights: Path, tiny_base_dir: Path) -> None:
+    base = [f"models.judge.model={tiny_base_dir}", "models.judge.engine=transformers"]
+    plan_audit(order_audit(recipe(weights, *base, "label.judge.layout=pretrained"), also=("judge",)))
+    with pytest.raises(DataError, match=r"no chat template(.|\n)*pretrained"):
+        plan_audit(order_audit(recipe(weights, *base), also=("judge",)))
+    server = ["models.judge.engine=openai", "models.judge.options={ base_url = 'http://127.0.0.1:9/v1' }"]
+    plan_audit(order_audit(recipe(weights, *server), also=("judge",)))
+    with pytest.raises(DataError, match=r"plain text(.|\n)*chat"):
+        plan_audit(order_audit(recipe(weights, *server, "label.judge.layout=pretrained"), also=("judge",)))
+
+
 def test_a_budget_stops_an_audit_and_a_higher_one_goes_on(tmp_path: Path, weights: Path) -> None:
     order = order_audit(recipe(weights), n=20)
     with pytest.raises(BudgetReached):
@@ -218,3 +229,37 @@ def test_a_file_without_votes_or_without_labels_of_people_is_refused(tmp_path: P
         audit_run(bare)
     with pytest.raises(DataError, match=r"nobody\.gguf"):
         plan_audit(order_audit(recipe(weights), also=("./nobody.gguf",)))
+
+
+def test_principles_without_a_comparison_question_are_refused_by_the_plan(
+    tmp_path: Path, weights: Path
+) -> None:
+    path = tmp_path / "requests.toml"
+    path.write_text(
+        'name = "requests"\nversion = "1.0.0"\n[[principle]]\nid = "old"\n'
+        'statement = "Say what is harmful."\ncritique = "Say what is harmful."\n'
+    )
+    order = order_audit(recipe(weights, f"constitution={path}"), n=2)
+    plan_audit(order)  # asks the general question only
+    with pytest.raises(DataError, match="'old' has no comparison question"):
+        plan_audit(replace(order, by_principle=True))
+
+
+def test_a_plan_pays_for_every_repeated_vote(weights: Path) -> None:
+    server = "base_url = 'http://127.0.0.1:9/v1'"
+    costs = [
+        plan_audit(
+            order_audit(
+                recipe(
+                    weights,
+                    "models.feedback.engine=openai",
+                    f"models.feedback.options={{ {options} }}",
+                    "models.feedback.price={ input = 1.0, output = 1.0 }",
+                ),
+                n=3,
+            )
+        ).cost
+        for options in (server, f"{server}, votes = 8")
+    ]
+    assert costs[0] > 0
+    assert costs[1] == pytest.approx(8 * costs[0])

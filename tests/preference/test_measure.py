@@ -69,8 +69,15 @@ def test_ties_and_equal_rewards_take_no_side_and_the_counts_add_up() -> None:
     assert sum(one.outcome.n for one in found.calibration.bins) == found.n
 
 
+def test_equal_rewards_score_as_a_coin_would() -> None:
+    found = calibrate([0.0, 0.0, 0.0], [1.0, 0.0, 0.5], ["p", "q", "r"])
+    assert (found.ece, found.brier) == (0.0, pytest.approx((0.25 + 0.25 + 0) / 3))
+
+
 def test_all_ties_have_no_accuracy() -> None:
-    found = measure_pairs([_pair(i, 1.0, 0.0, 0.5) for i in range(4)])
+    # the mean over both orders is one half but for rounding
+    found = measure_pairs([_pair(i, 1.0, 0.0, 0.5 - (i % 2) * 2**-54) for i in range(4)])
+    assert found.n_ties == 4
     assert found.accuracy is None
     assert found.accuracy_by_origin == ()
     assert found.lengths.longer_preferred is None

@@ -54,6 +54,13 @@ def test_a_mixture_is_the_seed_s_and_has_its_proportions(
             assert abs(item.n_used - total * share / sum(shares)) <= 0.5
 
 
+@pytest.mark.parametrize("prob_a", [0.5, 0.5 + 2**-53, 0.5 - 2**-54])
+def test_a_tie_takes_no_side_by_rounding(prob_a: float) -> None:
+    rows = [*_rows("asked", 3), *_rows("asked", 2, prob_a=prob_a)]
+    mixture = mix_rows(rows, PMSettings(labels="hard"), seed=0)
+    assert mixture.sets == (SetCount("asked", 5, 2, 3),)
+
+
 def test_a_set_that_is_not_there_is_refused() -> None:
     with pytest.raises(DataError, match="asks for human comparisons") as caught:
         mix_rows(_rows("asked", 3), PMSettings(mix=Mix(asked=1, human=1)), seed=0)

@@ -5,6 +5,8 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -156,6 +158,28 @@ def test_a_damaged_save_is_noticed(
     with pytest.raises(StoreError, match="scores a probe"):
         _train(tiny_model_dir, tmp_path / "pm", _kind_and_rude(12))
     assert not (tmp_path / "pm").exists()
+
+
+def test_a_reward_that_is_no_number_after_saving_is_noticed_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from publius.errors import StoreError
+    from publius.preference import saving
+    from publius.preference.scale import RewardScale
+
+    def save_nothing(model: object, tokenizer: object, out: Path) -> Path:
+        out.mkdir()
+        return out
+
+    def rewards(path: Path, probes: object) -> list[float]:
+        return [0.0, math.nan]
+
+    monkeypatch.setattr(saving, "save_model", save_nothing)
+    monkeypatch.setattr(saving, "_plain_rewards", rewards)
+    pm: Any = SimpleNamespace(model=None, tokenizer=None)
+    scale = RewardScale(mean=0.0, std=1.0, n=2)
+    with pytest.raises(StoreError, match="nan apart"):
+        saving.save_tested(pm, scale, tmp_path, probes=[], expected=[0.0, 0.0])
 
 
 def test_mixtures_and_hard_labels_reach_the_training(tiny_model_dir: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +111,28 @@ def test_a_pad_that_is_the_end_token_is_read_as_transformers_reads_it(
     assert all(ids[-1] == end for ids in encoded)
     assert pm.score(ASKED) == pytest.approx(_plain_rewards(other, encoded), abs=1e-5)
     assert pm.score(ASKED, batch_size=1) == pytest.approx(pm.score(ASKED), abs=1e-5)
+
+
+def test_many_or_long_answers_to_one_prompt_are_computed_within_the_bound(
+    pm: PreferenceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from publius.preference import model
+    from publius.training.shared_prompt import Siblings
+
+    seen: list[tuple[int, int]] = []
+    collate = model.collate
+
+    def watch(rows: Sequence[Siblings], *, pad_id: int, shares: bool) -> dict[str, torch.Tensor]:
+        batch = collate(rows, pad_id=pad_id, shares=shares)
+        seen.append((len(batch["row_N"]), batch["input_ids"].numel()))
+        return batch
+
+    alone = [pm.score([one])[0] for one in ASKED]
+    monkeypatch.setattr(model, "collate", watch)
+    monkeypatch.setattr("publius.preference.score._MOST_TOKENS", 100)
+    assert pm.score(ASKED * 20, batch_size=3) == pytest.approx(alone * 20, abs=1e-5)
+    assert sum(n for n, _ in seen) == 20 * len(ASKED)
+    assert all(n <= 3 and (n == 1 or size <= 100) for n, size in seen)
 
 
 def test_a_head_of_another_name_is_asked_through_the_model(pm: PreferenceModel) -> None:

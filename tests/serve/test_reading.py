@@ -26,6 +26,7 @@ from publius.serve.bodies import (
 from publius.serve.queries import QueryReader, learn_template
 from publius.serve.refusal import Refusal
 from publius.serve.scoring import Scoring
+from publius.serve.settings import Settings
 from publius.training.chat import ChatCodec, end_ids_of, render_template
 
 CHATML = (
@@ -113,6 +114,24 @@ def test_control_strings_in_an_answer_open_no_turn() -> None:
     assert read == (*TALKS[0], Message("assistant", forged))
 
 
+def test_very_many_turns_and_ends_are_read_in_a_moment() -> None:
+    reader = _reader(CHATML)
+    talk = conversation(*[("user" if i % 2 == 0 else "assistant", "x") for i in range(40_001)])
+    prompt = reader.render(talk, True)
+    read = reader.read(prompt + "Yes" + "<|im_end|> " * 100_000, prompt=prompt)
+    assert read == (*talk, Message("assistant", "Yes"))
+
+
+def test_a_template_without_a_cue_needs_the_prompt() -> None:
+    reader = _reader(
+        "{% for m in messages %}{{ '<|head|>' + m['role'] + '<|/head|>' + m['content'] }}{% endfor %}"
+    )
+    prompt = reader.render(TALKS[0], True)
+    assert reader.cue == ""
+    with pytest.raises(DataError, match="where an answer begins"):
+        reader.read(prompt + "<|head|>assistant<|/head|>Yes")
+
+
 @pytest.mark.parametrize(
     ("prompt", "query"),
     [
@@ -141,7 +160,8 @@ def test_a_text_of_another_template_is_refused() -> None:
 
 
 def test_a_template_that_changes_turns_cannot_be_read_back() -> None:
-    for template in ("{{ messages | length }}", "{{ messages[-1]['content'] | upper }}"):
+    joined = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    for template in ("{{ messages | length }}", "{{ messages[-1]['content'] | upper }}", joined):
         with pytest.raises(DataError, match="cannot be read back"):
             learn_template(_codec(template))
 
@@ -247,6 +267,19 @@ def test_a_key_is_a_bearer_token_or_a_password() -> None:
         with pytest.raises(Refusal) as found:
             check_request({"host": "localhost", "authorization": value}, key="s:cret")
         assert found.value.status == 401
+
+
+def test_an_empty_key_is_no_key() -> None:
+    with pytest.raises(DataError, match="key is empty"):
+        Settings("model", key="")
+
+
+def test_a_key_need_not_be_ascii() -> None:
+    key = "schlüssel"
+    basic = base64.b64encode(f"anyone:{key}".encode()).decode()
+    sent = key.encode().decode("latin-1")  # as a server hands over the bytes of a header
+    for value in (f"Bearer {sent}", f"Basic {basic}"):
+        check_request({"host": "anything", "authorization": value}, key=key)
 
 
 def _talks(*texts: str) -> list[Conversation]:

@@ -1,14 +1,17 @@
 """Comparisons in the layouts of other tools: AnnotatedPairs documents and NeMo RL's ranks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labelled import ASKED
 from publius.errors import DataError
 from publius.records import Preference, user
 from publius.sources import load_comparisons, load_labelled
+from publius.store import write_records
 
 
 def better_of(preference: Preference) -> tuple[str, str]:
@@ -91,6 +94,37 @@ def test_a_pair_that_the_default_annotator_leaves_out_has_no_side(
 ) -> None:
     loaded = load_comparisons(write(tmp_path, document(compared("1", "a", annotations=annotations))))
     assert (loaded.preferences, loaded.n_no_side) == ((), 1)
+
+
+@pytest.mark.parametrize("annotator", [None, 3, ["d36860d4"], {}])
+def test_a_default_annotator_that_is_no_name_takes_no_side(tmp_path: Path, annotator: object) -> None:
+    value = document(compared("1", "a"))
+    value["metadata"]["default_annotator"] = annotator
+    assert load_comparisons(write(tmp_path, value)).n_no_side == 1
+
+
+def test_a_label_that_contradicts_its_side_is_refused(tmp_path: Path) -> None:
+    label = {"d36860d4": {"pref": "b", "prob_a": 0.8}}
+    item = compared("1", "b", annotations=label, metadata={"origin": "asked"})
+    with pytest.raises(DataError, match="soft_label"):
+        load_labelled(write(tmp_path, document(item)))
+
+
+# --- Records of a run ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prob", [1.7, -0.2])
+def test_a_record_with_an_impossible_label_is_refused(tmp_path: Path, prob: float) -> None:
+    path = tmp_path / "preferences.jsonl"
+    write_records(path, [replace(ASKED, prob_a=prob)])
+    with pytest.raises(DataError, match="prob_a"):
+        load_labelled(str(path))
+
+
+def test_a_record_that_is_a_tie_but_for_rounding_has_no_side(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.jsonl"
+    write_records(path, [replace(ASKED, prob_a=0.5 + 1e-16)])
+    assert load_labelled(str(path)).n_no_side == 1
 
 
 # --- NeMo RL -------------------------------------------------------------------------------------------

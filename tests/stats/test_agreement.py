@@ -94,3 +94,4 @@ def test_the_order_of_items_moves_no_interval(pairs, random):
     if first is not None and again is not None:
         assert again.value == first.value
         assert first.low <= first.value <= first.high <= 1 + 1e-9
+        assert (again.low, again.high) == pytest.approx((first.low, first.high))

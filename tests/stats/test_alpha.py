@@ -72,6 +72,15 @@ def test_order_of_items_and_judges_moves_nothing(items, random, metric):
     assert krippendorff_alpha(unread, metric=metric) == pytest.approx(alpha, abs=1e-9)
 
 
+def test_order_of_items_and_judges_moves_no_interval():
+    items = ["AAB", "BBA", "ABC", "CCC", "ACA", "BBB", "CAB", "AAA"]
+    turned = [item[::-1] for item in items[::-1]]
+    first, again = (bootstrap_alpha(each, n_resamples=100, seed=0) for each in (items, turned))
+    assert first is not None
+    assert again is not None
+    assert (again.low, again.high) == pytest.approx((first.low, first.high))
+
+
 @given(ITEMS)
 def test_names_of_labels_and_scales_of_numbers_move_nothing(items):
     names = {1: "wine", 2: "beer", 5: "tea", None: None}

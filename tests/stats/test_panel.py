@@ -80,6 +80,15 @@ def test_neither_names_nor_order_move_a_number(a, b, c, random):
         assert second[4] == pytest.approx(first[4])
 
 
+def test_the_interval_of_kappa_is_the_same_either_way_round():
+    a = dict(zip(PROMPTS, (0.9, 0.8, 0.2, 0.7, 0.5), strict=False))
+    b = dict(zip(PROMPTS, (0.9, 0.1, 0.2, 0.3, 0.6), strict=False))
+    panels = (measure_panel(labels, prompts=PROMPTS) for labels in ({"a": a, "b": b}, {"b": b, "a": a}))
+    kappas = [panel.pairs[0].kappa for panel in panels if panel is not None]
+    assert kappas[0] is not None
+    assert kappas[0] == kappas[1]
+
+
 def test_one_half_is_no_side_whatever_rounding_makes_of_it():
     assert verdict_of((0.3 + (1 - 0.3)) / 2) == verdict_of((0.1 + 0.2 + 0.7) / 2) == ""
     assert verdict_of(0.500001) == "A"

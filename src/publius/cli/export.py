@@ -44,10 +44,12 @@ def export(source: str, name: str, out: Path | None, split: Split | None, as_jso
     format = FORMATS[name]
     named = open_preferences(source)
     base = out or _default_base(source, named.about.name) / f"{name}{format.suffixes[0]}"
-    _check_out(base, source, format)
+    _check_suffix(base, format)
     paths: dict[Split, Path] = {each: base.with_stem(f"{base.stem}-{each}") for each in _SPLITS}
     if split is not None:
         paths = {split: base}
+    for path in (base, *paths.values()):
+        _check_free(path, source)
     done = export_splits(named.preferences, paths, format=format, about=named.about)
     if not done.files:
         raise DataError(f"no row can be written: {_counts(done)}", where=source)
@@ -63,15 +65,24 @@ def _default_base(source: str, name: str) -> Path:
     return Path(source) / "export" if Path(source).is_dir() else Path(f"{name}-export")
 
 
-def _check_out(base: Path, source: str, format: Format) -> None:
+def _check_suffix(base: Path, format: Format) -> None:
     if base.suffix not in format.suffixes:
         raise UsageError(
             f"{format.name} comes as {' or '.join(format.suffixes)}, not {base.suffix!r}",
             where=f"--out {base}",
         )
-    if base.is_dir() or base.resolve() == Path(source).resolve():
-        what = "a directory" if base.is_dir() else "the file that is read"
-        raise UsageError(f"--out is {what}", where=base, todo="name another file")
+
+
+def _check_free(path: Path, source: str) -> None:
+    """Refuse to write to a directory, over what is read, or among the files of the run's stages."""
+    read, written = Path(source).resolve(), path.resolve()
+    taken = {
+        "a directory": path.is_dir(),
+        "the file that is read": written == read,
+        "in a stage of the run": read / "stages" in written.parents,
+    }
+    for what in (what for what, holds in taken.items() if holds):
+        raise UsageError(f"--out is {what}", where=path, todo="name another file")
 
 
 def _counts(done: Exported) -> str:

@@ -26,6 +26,8 @@ _MAX_ENCODE_CHARS = 2048  # a character is at most four tokens, one for each of 
 # Prompts of a judge differ in a few words, so pieces of them are remembered; these are encoded at once.
 _PIECE_CHARS = 128
 _MAX_REMEMBERED = 16_384
+_MAX_REMEMBERED_CHARS = 2 * _PIECE_CHARS  # text without spaces comes in pieces of `_MAX_ENCODE_CHARS`
+_MAX_REMEMBERED_LONG = 1024  # where nothing is taken apart, and pieces are as long as that
 _BETWEEN_WORDS = re.compile(r"(?<=[A-Za-z])(?=[ \n][A-Za-z])")
 _CONTROL = 3  # GGUF's type of a token that is never text
 
@@ -35,9 +37,10 @@ class GGUFTokenizer:
 
     def __init__(self, tokenizer: Any, *, header: Mapping[str, Value], where: Path) -> None:
         self._tokenizer = tokenizer
-        self._ids_of_piece = lru_cache(_MAX_REMEMBERED)(self._encode_piece)
         # Vocabularies of this kind take words apart before they are encoded; others may join them.
         self._has_words = header_text(header, "tokenizer.ggml.model") == "gpt2"
+        n_remembered = _MAX_REMEMBERED if self._has_words else _MAX_REMEMBERED_LONG
+        self._remembered = lru_cache(n_remembered)(self._encode_piece)
         added = control_tokens(header)
         types = header.get("tokenizer.ggml.token_type")
         kinds = types if isinstance(types, list) else []
@@ -53,7 +56,11 @@ class GGUFTokenizer:
     def _encode(self, text: str) -> list[int]:
         parts = split_words(text, n_chars=_PIECE_CHARS) if self._has_words else [text]
         pieces = (piece for part in parts for piece in split_text(part, max_chars=_MAX_ENCODE_CHARS))
-        return [token for piece in pieces for token in self._ids_of_piece(piece)]
+        return [token for piece in pieces for token in self._ids_of(piece)]
+
+    def _ids_of(self, piece: str) -> tuple[int, ...]:
+        is_long = self._has_words and len(piece) > _MAX_REMEMBERED_CHARS
+        return self._encode_piece(piece) if is_long else self._remembered(piece)
 
     def _encode_piece(self, piece: str) -> tuple[int, ...]:
         encoded = self._tokenizer.encode(piece, add_special_tokens=False)

@@ -195,7 +195,7 @@ class RemoteEngine:
         """Return the calls of a request, each under a number of its own; none if it is refused here."""
         calls = wire.calls(request)
         if isinstance(calls, Failure):
-            self._ready.append(calls)
+            self._ready.append(replace(calls, n_calls=0))  # no call is made
             return []
         numbered: list[HttpCall] = []
         for index, call in enumerate(calls):
@@ -218,10 +218,10 @@ class RemoteEngine:
             answer = wire.read(pending.request, results)
         except Exception as error:  # whatever a server says is no reason to lose the others' answers
             reason = f"the server's answer cannot be read ({type(error).__name__}: {shown(str(error), 160)})"
-            answer = Failure(request_id, "engine", reason)
+            answer = Failure(request_id, "engine", reason, n_calls=len(results))
         self._has_answered = self._has_answered or not isinstance(answer, Failure | Fatal)
         if isinstance(answer, Fatal) and self._has_answered and not answer.holds_for_all:
-            answer = Failure(request_id, "engine", answer.what)
+            answer = Failure(request_id, "engine", answer.what, n_calls=len(results))
         if not isinstance(answer, Fatal):
             del self._pending[request_id]
             self._ready.append(answer)

@@ -95,7 +95,9 @@ def open_vllm(path: Path, *, name: str, options: Mapping[str, object]) -> "VLLME
 def _vocabulary(directory: Path) -> Vocabulary:
     transformers = cast(Any, importlib.import_module("transformers"))
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"the tokenizer cannot be read: {error}", where=directory) from error
     if tokenizer.pad_token_id is None:

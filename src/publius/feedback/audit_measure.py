@@ -13,7 +13,7 @@ from publius.feedback.audit_principles import (
     measure_principles,
     share_where,
 )
-from publius.feedback.audit_rows import JudgedRow, judged_row
+from publius.feedback.audit_rows import JudgedRow, judged_row, most_common
 from publius.judge import JudgeForm
 from publius.records import Preference, encode
 from publius.stats.audit import Audit, CalibrationFigures, ClampHits, Finding, LengthFigures
@@ -26,7 +26,6 @@ from publius.stats.calibration import (
 from publius.stats.intervals import Estimate, bootstrap_difference
 from publius.stats.panel import verdict_of
 
-_MOST_REASONS = 12
 _PLAINLY_SHORTER = 0.8  # of the longer answer's length, at most
 _SUREST = 1e-9  # labels are kept this far from 0 and 1 where their log-odds are needed
 
@@ -58,7 +57,7 @@ def measure_audit(
         n_prompts=len({row.prompt for row in read}),
         n_votes=sum(row.n_votes for row in rows),
         n_unparsed=reasons.total(),
-        unparsed=_most_common(reasons),
+        unparsed=most_common(reasons),
         accuracy=_accuracy(read),
         one_order=share_where(
             (verdict_of(row.label_a_first) == verdict_of(row.people), row.prompt)
@@ -101,13 +100,6 @@ def _finding(read: Sequence[JudgedRow], *, has_people: bool) -> Finding:
     if sided is not None and sided.high < 0.5:
         return "inverted"
     return "trusted" if accuracy.low > 0.5 else "chance"
-
-
-def _most_common(reasons: Counter[str]) -> dict[str, int]:
-    # by number, then by text, so that equal counts always come in the same order
-    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    n_rest = sum(n for _, n in ranked[_MOST_REASONS:])
-    return dict(ranked[:_MOST_REASONS]) | ({"other reasons": n_rest} if n_rest else {})
 
 
 def _clamp_hits(read: Iterable[JudgedRow], clamp: tuple[float, float]) -> ClampHits:

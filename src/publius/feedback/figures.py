@@ -3,19 +3,18 @@
 Paper: none.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from publius.feedback.audit_rows import kind_of_reason, most_common
 from publius.feedback.label import judged_prob
 from publius.feedback.rule import LabelRule, side
 from publius.judge import soft_label
 from publius.records import ORIGINS, Preference, Unparsed, Vote, encode
 from publius.stats import rate
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 _ORDERS = {True: "a_first", False: "b_first", None: "alone"}
 
 
@@ -27,7 +26,6 @@ class _Tally:
     reasons: Counter[str] = field(default_factory=Counter[str])
     uses: Counter[str] = field(default_factory=Counter[str])
     confidence: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
-    mass: float = 0.0
     label: float = 0.0
 
 
@@ -38,8 +36,9 @@ def label_figures(
 
     `mean_label` is that of the asked labels: far from one half, the place of an answer has decided. `n_ties`
     are judged probabilities of exactly one half, `n_clamped` those outside the bounds of a clamping rule,
-    both before the rule. `unparsed` counts unreadable votes by reason, numbers in it written as "…".
-    `per_principle` counts the comparisons asked under each, and the mean probability of the preferred answer.
+    both before the rule. `unparsed` counts unreadable votes by reason as the audit of the
+    labels does, which also has the effect of the order and the label mass. `per_principle` counts the
+    comparisons asked under each, and has the mean probability of the preferred answer.
     """
     tally = _Tally()
     for item in preferences:
@@ -64,10 +63,8 @@ def label_figures(
         "n_ties": count["ties"],
         "n_votes": count["votes"],
         "n_unparsed": tally.reasons.total(),
-        "unparsed": dict(tally.reasons.most_common()),
+        "unparsed": most_common(tally.reasons),
         "orders": dict(tally.orders),
-        "share_first": encode(rate(count["first"], count["ordered"])),
-        "label_mass": tally.mass / count["readable"] if count["readable"] else None,
         "per_principle": {
             id: {"n": n, "confidence": own[1] / own[0] if (own := tally.confidence[id])[0] else None}
             for id, n in sorted(tally.uses.items())
@@ -81,13 +78,7 @@ def _count_votes(votes: tuple[Vote | Unparsed, ...], tally: _Tally) -> None:
         count["votes"] += 1
         tally.orders[_ORDERS[vote.a_first]] += 1
         if isinstance(vote, Unparsed):
-            tally.reasons[_NUMBER.sub("…", vote.reason)] += 1
-            continue
-        count["readable"] += 1
-        tally.mass += vote.label_mass
-        if vote.a_first is not None:
-            count["ordered"] += 1
-            count["first"] += (vote.logprob_a > vote.logprob_b) == vote.a_first
+            tally.reasons[kind_of_reason(vote.reason)] += 1
     for id in dict.fromkeys(vote.principle_id for vote in votes):
         tally.uses[id] += 1
         label = soft_label([vote for vote in votes if vote.principle_id == id])

@@ -58,7 +58,10 @@ def both_orders(votes: Sequence[Vote | Unparsed]) -> tuple[float, float] | None:
 
 
 def soft_label(votes: Sequence[Vote | Unparsed]) -> float | None:
-    """Return the mean P(A is better) over the readable votes, each order weighing the same; None if none.
+    """Return the mean P(A is better) over the readable votes, each order that was asked weighing the same.
+
+    None where an order was asked and nothing of it can be read: a judge that favours a place would decide
+    alone in the other.
 
     >>> vote = Vote("p", True, -0.1, -3.0, 0.95)
     >>> round(soft_label([vote]), 3)
@@ -66,8 +69,10 @@ def soft_label(votes: Sequence[Vote | Unparsed]) -> float | None:
     >>> soft_label([Unparsed("p", True, "label mass 0.002")]) is None
     True
     """
-    means = [mean for a_first in (True, False, None) if (mean := _mean(_probs(votes, a_first))) is not None]
-    return _mean(means)
+    asked = {vote.a_first for vote in votes}
+    means = [_mean(_probs(votes, a_first)) for a_first in (True, False, None) if a_first in asked]
+    readable = [mean for mean in means if mean is not None]
+    return _mean(readable) if len(readable) == len(means) else None
 
 
 def softplus(x: float) -> float:

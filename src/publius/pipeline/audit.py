@@ -21,9 +21,11 @@ from publius.engines.protocol import Engine
 from publius.errors import DataError, EngineError
 from publius.feedback.audit import draw_audit
 from publius.feedback.audit_stage import AUDIT, AuditTask, audit_labels, run_judge_audit
+from publius.feedback.label import check_questions
 from publius.feedback.stage import PREFERENCES
+from publius.judge import templates_hash
 from publius.pipeline.audit_page import PAGE, write_page
-from publius.pipeline.check import check_judge
+from publius.pipeline.check import check_judge, check_priced
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.runner import Listener, StageEvent
@@ -32,7 +34,6 @@ from publius.sources import load_comparisons
 from publius.stats.audit import AuditReport
 from publius.store import (
     Budget,
-    Price,
     Run,
     StageManifest,
     StageResult,
@@ -122,10 +123,15 @@ def plan_audit(order: AuditOrder) -> AuditPlan:
         read_tokens=round(sum(read)),
         written_tokens=written * len(order.judges),
         cost=sum(
-            (n_read * role.price.input + written * role.price.output) / 1e6
+            _n_votes(role) * (n_read * role.price.input + written * role.price.output) / 1e6
             for role, n_read in zip(order.judges, read, strict=True)
         ),
     )
+
+
+def _n_votes(role: ModelRole) -> int:
+    """Return into how many calls a server that counts votes turns one question."""
+    return max(1, int(role.options.get("votes", 0))) if is_remote(role.engine) else 1
 
 
 def run_audit(
@@ -139,7 +145,11 @@ def run_audit(
     context = _context(order, listener)
     task = _task(order, context)
     budget = budget or Budget()
-    _check_prices(order, budget)
+    check_priced(
+        {f"judge {place}, {role.model}": role for place, role in enumerate(order.judges, start=1)},
+        budget,
+        todo="name it as a role of the recipe with price = { input = 0.10, output = 0.40 }",
+    )
     try:
         with open_run(out) as run:
             return _run(order, task, context, run=run, listener=listener, budget=budget)
@@ -180,7 +190,9 @@ def _run(
     budget: Budget,
 ) -> StageManifest:
     engines = [context.engine(role) for role in order.judges]
-    inputs = content_hash([__version__, STAGE, task, [engine.model for engine in engines]])
+    seed = order.recipe.seed
+    models = [engine.model for engine in engines]
+    inputs = content_hash([__version__, STAGE, task, models, seed, templates_hash(task.form)])
     manifest = run.finished(STAGE, inputs)
     if manifest is None:
         run.begin(STAGE, inputs)  # brings back a folder of the same inputs, if it was put aside
@@ -197,7 +209,6 @@ def _run(
     for spent in run.journal.spent() if budget.is_limited else ():
         budget.add(spent.model, n_calls=spent.n_calls, n_read=spent.n_read, n_written=spent.n_written)
     began = time.perf_counter()
-    seed = order.recipe.seed
     store = StageStore(STAGE, run.stage_path(STAGE), run.journal, seed, context.on_progress, budget)
     report = run_judge_audit(store, _one_by_one(order.judges, engines), task)
     write_page(report, store.path / PAGE)
@@ -231,6 +242,8 @@ def _task(order: AuditOrder, context: RunContext) -> AuditTask:
     if not loaded.preferences:
         reasons = ", ".join(f"{n} {reason}" for reason, n in loaded.left_out().items())
         raise DataError(f"none of the {loaded.n_rows} rows can be used ({reasons})", where=order.source)
+    if order.by_principle:
+        check_questions(context.constitution, contrast=False, where=order.recipe.constitution)
     rule = order.recipe.label.rule()
     return AuditTask(
         labelled=draw_audit(loaded.preferences, order.n, seed=order.recipe.seed),
@@ -240,15 +253,6 @@ def _task(order: AuditOrder, context: RunContext) -> AuditTask:
         principles=context.constitution.principles if order.by_principle else (),
         left_out=loaded.left_out(),
     )
-
-
-def _check_prices(order: AuditOrder, budget: Budget) -> None:
-    for role in order.judges:
-        if budget.max_cost is not None and is_remote(role.engine) and role.price == Price():
-            todo = "name it as a role of the recipe with price = { input = 0.10, output = 0.40 }"
-            raise DataError(
-                "--max-cost needs the price of every model behind a server", where=role.model, todo=todo
-            )
 
 
 def _check_server(role: ModelRole, engine: Engine, task: AuditTask) -> None:

@@ -10,7 +10,7 @@ from publius.feedback.relabel import Earlier
 from publius.feedback.stage import PREFERENCES
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import Recipe
-from publius.records import Preference, Purpose
+from publius.records import Conversation, Preference, content_hash
 from publius.store import iter_records
 
 _SETTING = "label.relabel"
@@ -36,27 +36,35 @@ def read_earlier(context: RunContext) -> Earlier | None:
     """Return the earlier pairs' file and what their prompts are for, or None where nothing is relabelled.
 
     Raises:
-        DataError: There are none, or one answers a prompt that is not among the recipe's training prompts:
-            which constitution decides it would be a guess, and it may be held out.
+        DataError: There are none, or one answers a prompt that is not among the recipe's training prompts,
+            by its id and its text: which constitution decides it would be a guess, and it may be held out.
         StoreError: The file is damaged.
     """
     path = find_earlier(context.recipe)
     if path is None:
         return None
-    wanted = {item.comparison.prompt_id for item in iter_records(path, Preference)}
+    wanted = {
+        _key(item.comparison.prompt_id, item.comparison.messages) for item in iter_records(path, Preference)
+    }
     if not wanted:
         raise DataError("there are no preferences in it", where=path, todo="label some pairs first")
-    purposes: dict[str, Purpose] = {
-        prompt.id: prompt.purpose
+    ids = {id for id, _ in wanted}
+    found = {
+        _key(prompt.id, prompt.messages): prompt.purpose
         for prompt in context.prompts
-        if prompt.id in wanted and prompt.split == "train"
+        if prompt.id in ids and prompt.split == "train"
     }
-    unknown = sorted(wanted - set(purposes))
+    unknown = sorted(id for id, _ in wanted - set(found))
     if unknown:
         what = f"{len(unknown)} of its {len(wanted)} prompts are not among this recipe's training prompts"
         todo = "name the prompt sets of the earlier run under [prompts]"
         raise DataError(f"{what}: {unknown[0]!r}", where=path, todo=todo)
-    return Earlier(path, purposes)
+    return Earlier(path, {id: purpose for (id, _), purpose in found.items()})
+
+
+def _key(id: str, messages: Conversation) -> tuple[str, str]:
+    # the text too: two files may both number their prompts from 1
+    return id, content_hash(messages)
 
 
 def refuse_own_pairs(recipe: Recipe, out: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from publius.constitution import load_constitution
 from publius.engines import is_remote
 from publius.engines.models import find_model
+from publius.judge import JudgeForm
 from publius.pipeline.check import check_recipe
 from publius.pipeline.context import RunContext
 from publius.pipeline.earlier import read_earlier
@@ -144,7 +145,8 @@ def _label(recipe: Recipe) -> StagePlan:
     config = recipe.label
     n_prompts = config.n_red_team + config.n_helpful
     n_questions, n_texts = _n_questions(recipe)
-    n_audited = config.n_audit or len(load_audit(recipe.audit))
+    n_known = len(load_audit(recipe.audit))
+    n_audited = min(config.n_audit or n_known, n_known)
     n_votes, n_audit = n_questions * config.judge.n_calls(), n_audited * config.judge.n_calls()
     n_empty = (n_texts + 1) * config.judge.n_calibrating()  # the audit has one question
     written_votes = (n_questions + n_audited) * config.judge.n_written() + n_empty
@@ -152,6 +154,7 @@ def _label(recipe: Recipe) -> StagePlan:
     written = n_answers * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     read += n_audit * (2 * _PROMPT_TOKENS + 80 + _QUESTION_TOKENS) + n_empty * _QUESTION_TOKENS
+    read += (n_votes + n_audit + n_empty) * _billed_shots(recipe.models.feedback, config.judge)
     n_told = 2 * n_prompts if "contrast" in config.pairs and n_answers else 0
     n_read = n_answers * _PROMPT_TOKENS + n_told * _QUESTION_TOKENS
     rate = _WRITE_RATE if recipe.rl_start == "start" else _WRITE_RATE_TRAINED
@@ -159,7 +162,13 @@ def _label(recipe: Recipe) -> StagePlan:
     votes = _asked(recipe, "feedback", read=read, written=written_votes, write_rate=_WRITE_RATE)
     n_calls = n_answers + n_votes + n_audit + n_empty
     seconds, cost = sample[0] + votes[0], sample[1] + votes[1]
-    return StagePlan("label", n_calls, n_read + read, written, 0, seconds=seconds, cost=cost)
+    n_written = written + written_votes
+    return StagePlan("label", n_calls, n_read + read, n_written, 0, seconds=seconds, cost=cost)
+
+
+def _billed_shots(role: ModelRole, form: JudgeForm) -> int:
+    """Return the tokens of worked examples in every call: a server bills them, here they are read once."""
+    return form.n_shots * _EXEMPLAR_TOKENS if is_remote(role.engine) else 0
 
 
 def _n_questions(recipe: Recipe) -> tuple[int, int]:
@@ -187,8 +196,11 @@ def _n_pairs(recipe: Recipe, *, asked_only: bool) -> tuple[int, int]:
         return count[False], count[True]
     stated = asked_only and config.construction_labels == "stated"
     n_ways = sum(not (way == "contrast" and stated) for way in config.pairs)
-    n_revised = 0 if stated else config.n_revised()
-    n_mismatched = n_revised if "samples" in config.pairs else 0
+    most = 0 if stated else config.n_revised()
+    rounds = recipe.revise.rounds
+    n_a_chain = 1 if config.revisions == "last-over-draft" else rounds * (rounds + 1) // 2
+    n_revised = min(most, recipe.revise.n_red_team * n_a_chain)
+    n_mismatched = min(most, config.n_helpful) if "samples" in config.pairs else 0
     return n_ways * config.n_red_team + n_revised, n_ways * config.n_helpful + n_mismatched
 
 
@@ -220,10 +232,12 @@ def _evaluate(recipe: Recipe) -> StagePlan:
     written = n_policies * n_prompts * config.answer_tokens
     read = n_votes * (_PROMPT_TOKENS + 2 * config.answer_tokens + _QUESTION_TOKENS)
     read += n_empty * _QUESTION_TOKENS
+    read += (n_votes + n_empty) * _billed_shots(recipe.models.judge, config.judge)
     seconds = written / _WRITE_RATE_TRAINED * _parameters(recipe, "policy")
     votes = _asked(recipe, "judge", read=read, written=written_votes, write_rate=_WRITE_RATE)
     n_calls = n_policies * n_prompts + n_votes + n_empty
-    return StagePlan("evaluate", n_calls, read, written, 0, seconds=seconds + votes[0], cost=votes[1])
+    n_written = written + written_votes
+    return StagePlan("evaluate", n_calls, read, n_written, 0, seconds=seconds + votes[0], cost=votes[1])
 
 
 def _report(recipe: Recipe) -> StagePlan:

@@ -12,6 +12,7 @@ from typing import Any
 from publius import __version__
 from publius.evaluate.stage import ANSWERS
 from publius.feedback.stage import PREFERENCES
+from publius.judge import soft_label
 from publius.pipeline.conclusions import conclude
 from publius.pipeline.context import RunContext
 from publius.pipeline.training_summary import summarise_pm, summarise_rl
@@ -38,7 +39,15 @@ from publius.report import (
 )
 from publius.revise.stage import CHAINS
 from publius.stats import Audit, Estimate, RatingTable, bootstrap_mean
-from publius.store import Run, StageManifest, StageResult, StageStore, read_records, write_atomic
+from publius.store import (
+    Run,
+    StageManifest,
+    StageResult,
+    StageStore,
+    iter_records,
+    read_records,
+    write_atomic,
+)
 
 PAGE = "report.html"
 _LIBRARIES = ("torch", "transformers", "trl", "openvino-genai", "numpy")
@@ -142,36 +151,34 @@ def _revision(run: Run, figures: Mapping[str, Any]) -> RevisionSummary:
 
 
 def _labels(run: Run, figures: Mapping[str, Any]) -> LabelSummary:
-    preferences = read_records(run.stage_path("label") / PREFERENCES, Preference)
-    labels = [item.prob_a for item in preferences if item.origin == "asked" and item.prob_a is not None]
     edges = [index / _N_BINS for index in range(_N_BINS + 1)]
     counts = [0] * _N_BINS
-    for label in labels:
-        counts[min(_N_BINS - 1, int(label * _N_BINS))] += 1
+    by_principle: dict[str, list[tuple[str, float]]] = {}
+    for item in iter_records(run.stage_path("label") / PREFERENCES, Preference):
+        if item.origin == "asked" and item.prob_a is not None:
+            counts[min(_N_BINS - 1, int(item.prob_a * _N_BINS))] += 1
+        for id in dict.fromkeys(vote.principle_id for vote in item.votes):
+            # what was said under this one, before the label rule: all of a comparison share its label
+            label = soft_label([vote for vote in item.votes if vote.principle_id == id])
+            if label is not None:
+                by_principle.setdefault(id, []).append((item.comparison.prompt_id, label))
+    n_of: Mapping[str, int] = figures["origins"]
     return LabelSummary(
-        origins=tuple(
-            OriginCount(origin, n)
-            for origin in ORIGINS
-            if (n := sum(item.origin == origin for item in preferences))
-        ),
+        origins=tuple(OriginCount(origin, n_of[origin]) for origin in ORIGINS if origin in n_of),
         n_unread=figures["n_unlabelled"],
         histogram=tuple(
             HistogramBin(low, high, n) for low, high, n in zip(edges, edges[1:], counts, strict=False)
         ),
-        per_principle=_by_principle(preferences),
+        per_principle=tuple(PrincipleLabels(id, _mean(own)) for id, own in sorted(by_principle.items())),
     )
 
 
-def _by_principle(preferences: Sequence[Preference]) -> tuple[PrincipleLabels, ...]:
-    labels: dict[str, list[float]] = {}
-    for item in preferences:
-        for id in sorted({vote.principle_id for vote in item.votes}):
-            if item.prob_a is not None:
-                labels.setdefault(id, []).append(item.prob_a)
-    return tuple(
-        PrincipleLabels(id, bootstrap_mean(values, seed=0) if len(values) > 1 else None)
-        for id, values in sorted(labels.items())
-    )
+def _mean(labels: Sequence[tuple[str, float]]) -> Estimate | None:
+    """Return the mean of (prompt, label) with an interval over prompts, or None for fewer than two."""
+    prompts = [prompt for prompt, _ in labels]
+    if len(set(prompts)) < 2:
+        return None
+    return bootstrap_mean([label for _, label in labels], clusters=prompts, seed=0)
 
 
 def _pareto(elo: Sequence[EloTable], judge: str | None) -> ParetoChart | None:

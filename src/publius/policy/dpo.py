@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from publius.errors import DataError
 from publius.policy.config import DPOSettings
-from publius.records import Message, Preference, content_hash
+from publius.records import Message, Preference, content_hash, is_tie
 from publius.training.arguments import Optimisation, trainer_arguments
 from publius.training.batches import grouped_order, largest_batch
 from publius.training.chat import encode_answer
@@ -104,7 +104,7 @@ def dpo_rows(
         prob_a, comparison = preference.prob_a, preference.comparison
         if prob_a is None:
             skipped["no label"] += 1
-        elif prob_a == 0.5:
+        elif is_tie(prob_a):
             skipped["no side"] += 1
         elif comparison.answer_a.strip() == comparison.answer_b.strip():
             skipped["identical answers"] += 1

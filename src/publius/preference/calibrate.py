@@ -2,7 +2,8 @@
 
 Each comparison is read from the side of the answer that the model prefers: the prediction is σ(|r_A − r_B|),
 in [0.5, 1], and the outcome the label's probability that this answer is the better one. So nothing depends
-on which answer is called A.
+on which answer is called A. The Brier score is the same from either side, and is taken of σ(r_A − r_B): where
+the rewards are equal there is no choice, and the label still counts.
 
 A temperature measured on the labels that it was fitted to would look better than it is: it is fitted on
 the prompts of one half, by hash, and measured on those of the other.
@@ -77,7 +78,7 @@ def calibrate(margins: Sequence[float], labels: Sequence[float], prompt_ids: Seq
         ece=expected_calibration_error(probs, outcomes, n_bins=N_BINS),
         ece_interval=_interval(probs, outcomes, prompt_ids),
         ece_if_calibrated=_chance(probs),
-        brier=brier_score(probs, outcomes),
+        brier=brier_score([sigmoid(margin) for margin in margins], labels),
         temperature=fit_temperature(margins, labels),
         tempered=_tempered(margins, labels, prompt_ids),
         bins=reliability_bins(probs, outcomes, n_bins=N_BINS),

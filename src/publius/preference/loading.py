@@ -62,7 +62,10 @@ def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = cast(Any, AutoTokenizer).from_pretrained(path, local_files_only=True)
+        # said outright, since transformers would ask at the terminal whether to run a model's own code
+        tokenizer = cast(Any, AutoTokenizer).from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"transformers cannot load this tokenizer: {error}", where=path) from error
     if not tokenizer.chat_template:
@@ -87,6 +90,7 @@ def _load(directory: Path) -> tuple[Any, list[str]]:
             dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:

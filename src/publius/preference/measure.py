@@ -16,7 +16,7 @@ from publius.preference.calibrate import Calibration, calibrate
 from publius.preference.rows import PMRow, pairs_of
 from publius.preference.scale import RewardScale
 from publius.preference.score import PreferenceModel, Unscored
-from publius.records import Message, Preference, content_hash
+from publius.records import Message, Preference, content_hash, is_tie
 from publius.stats.agreement import cohen_kappa
 from publius.stats.intervals import Estimate, clustered_rate
 from publius.stats.slope import bootstrap_slope
@@ -146,7 +146,7 @@ def score_pairs(pm: PreferenceModel, preferences: Sequence[Preference]) -> Score
 
 def measure_pairs(pairs: Sequence[ScoredPair]) -> HeldOut:
     """Return how well the rewards of `pairs` (at least one) predict their labels."""
-    sided = [pair for pair in pairs if pair.prob_a != 0.5]
+    sided = [pair for pair in pairs if not is_tie(pair.prob_a)]
     origins = sorted({pair.origin for pair in sided})
     by_origin = ((origin, _accuracy([p for p in sided if p.origin == origin])) for origin in origins)
     return HeldOut(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from publius.preference.config import Mix, PMSettings, check_mix
 from publius.preference.rows import PMRow
-from publius.records import ORIGINS, Origin, derive_seed
+from publius.records import ORIGINS, Origin, derive_seed, is_tie
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def mix_rows(rows: Sequence[PMRow], settings: PMSettings, *, seed: int) -> Mixtu
         SetCount(
             origin,
             n_given=len(found),
-            n_ties=sum(row.prob_a == 0.5 for row in found),
+            n_ties=sum(is_tie(row.prob_a) for row in found),
             n_used=len(drawn[origin]),
         )
         for origin, found in by_origin.items()
@@ -70,7 +70,7 @@ def _labelled(rows: Sequence[PMRow], settings: PMSettings) -> list[PMRow]:
     weighted = [row._replace(weight=_weight(row, settings)) for row in rows]
     if settings.labels == "soft":
         return weighted
-    return [row._replace(prob_a=float(row.prob_a > 0.5)) for row in weighted if row.prob_a != 0.5]
+    return [row._replace(prob_a=float(row.prob_a > 0.5)) for row in weighted if not is_tie(row.prob_a)]
 
 
 def _weight(row: PMRow, settings: PMSettings) -> float:

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from publius.errors import DataError
 from publius.preference.score import PreferenceModel, Unscored
 from publius.preference.tricks import TRICKS, Trick
-from publius.records import Conversation, Message, Preference, content_hash
+from publius.records import Conversation, Message, Preference, content_hash, is_tie
 from publius.sources import load_audit
 from publius.stats.intervals import Estimate, bootstrap_mean, clustered_rate
 
@@ -76,7 +76,7 @@ def items_of(preferences: Sequence[Preference]) -> tuple[ProbeItem, ...]:
     return tuple(
         ProbeItem(one.comparison.messages, _better(one), is_harmless=False)
         for one in preferences
-        if one.prob_a not in (None, 0.5)
+        if one.prob_a is not None and not is_tie(one.prob_a)
     )
 
 

@@ -6,6 +6,7 @@ hides the last token, or a merge that lost something shows here and not in a wro
 Paper: none.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -45,7 +46,8 @@ def save_tested(
     if adapter.exists():
         adapter.rename(built / ADAPTER)
     found = _plain_rewards(built, probes)
-    worst = max(abs(a - b) for a, b in zip(expected, found, strict=True))
+    apart = [abs(a - b) for a, b in zip(expected, found, strict=True)]
+    worst = max(apart, key=lambda value: (math.isnan(value), value))  # `max` alone may pass over a NaN
     if not worst <= _TOLERANCE * scale.std + _ROUNDING:
         raise StoreError(
             f"the saved preference model scores a probe {worst:.3g} apart from the trained one",

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from publius.training.shared_prompt import Siblings
 
+# of a row and of a batch, padding counted: attention's mask takes a multiple of rows × tokens² bytes
+_MOST_TOKENS = 8192
+
 __all__ = [
     "SCALE_FILE",
     "PreferenceModel",
@@ -77,7 +80,8 @@ class PreferenceModel:
     def score(self, conversations: Sequence[Conversation], *, batch_size: int = 16) -> list[float]:
         """Return the reward of each conversation's last message (the assistant's), in the order given.
 
-        Answers to the same prompt are computed together. `batch_size` is answers at a time.
+        Answers to the same prompt are computed together. `batch_size` is answers at a time; fewer where
+        they are long.
 
         Raises:
             DataError: A conversation does not end with the assistant's turn or is longer than `max_length`
@@ -121,7 +125,7 @@ class PreferenceModel:
             one if isinstance(one, Unscored) else math.nan  # filled in below
             for one in encoded
         ]
-        rows, places = _siblings(encoded)
+        rows, places = _siblings(encoded, batch_size=batch_size)
         for place, values in zip(places, self.score_ids(rows, batch_size=batch_size), strict=True):
             for i, value in zip(place, values, strict=True):
                 found[i] = value
@@ -236,31 +240,56 @@ def _without_trailing(encoded: EncodedAnswer, pad_id: int) -> EncodedAnswer:
 
 
 def _siblings(
-    encoded: "Sequence[EncodedAnswer | Unscored]",
+    encoded: "Sequence[EncodedAnswer | Unscored]", *, batch_size: int
 ) -> "tuple[list[Siblings], list[list[int]]]":
-    """Return the answers by prompt, and where each of them stood."""
+    """Return the answers by prompt, and where each of them stood.
+
+    A prompt with more answers than `batch_size`, or with more tokens than memory allows, gets several rows.
+    """
     from publius.training.shared_prompt import Siblings
 
-    places: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    by_prompt: dict[tuple[int, ...], list[int]] = defaultdict(list)
     answers: dict[int, list[int]] = {}
     for i, one in enumerate(encoded):
         if not isinstance(one, Unscored):
-            places[tuple(one.prompt_ids)].append(i)
+            by_prompt[tuple(one.prompt_ids)].append(i)
             answers[i] = one.answer_ids
-    rows = [Siblings(prompt_ids, [answers[i] for i in place]) for prompt_ids, place in places.items()]
-    return rows, list(places.values())
+    rows: list[Siblings] = []
+    places: list[list[int]] = []
+    for prompt_ids, numbers in by_prompt.items():
+        room = _MOST_TOKENS - len(prompt_ids)
+        for place in _cut(numbers, [len(answers[i]) for i in numbers], most=batch_size, room=room):
+            rows.append(Siblings(prompt_ids, [answers[i] for i in place]))
+            places.append(place)
+    return rows, places
+
+
+def _cut(numbers: Sequence[int], lengths: Sequence[int], *, most: int, room: int) -> list[list[int]]:
+    """Return the numbers in order, cut into parts of at most `most` whose lengths fit into `room`.
+
+    >>> _cut([4, 5, 6, 7], [3, 3, 3, 9], most=2, room=8)
+    [[4, 5], [6], [7]]
+    """
+    parts: list[list[int]] = []
+    used = 0
+    for number, length in zip(numbers, lengths, strict=True):
+        if not parts or len(parts[-1]) == most or used + length > room:
+            parts.append([])
+            used = 0
+        parts[-1].append(number)
+        used += length
+    return parts
 
 
 def _batches(rows: "Sequence[Siblings]", *, batch_size: int) -> list[list[int]]:
     """Return row indices in batches of about `batch_size` answers, rows of like length together."""
-    by_length = sorted(
-        range(len(rows)), key=lambda i: len(rows[i].prompt_ids) + sum(map(len, rows[i].answers))
-    )
+    lengths = [len(row.prompt_ids) + sum(map(len, row.answers)) for row in rows]
     batches: list[list[int]] = []
     n_answers = batch_size
-    for i in by_length:
+    for i in sorted(range(len(rows)), key=lambda i: lengths[i]):
         n_answers += len(rows[i].answers)
-        if n_answers > batch_size:
+        # rows come from short to long: this one is the batch's width
+        if n_answers > batch_size or (len(batches[-1]) + 1) * lengths[i] > _MOST_TOKENS:
             batches.append([])
             n_answers = len(rows[i].answers)
         batches[-1].append(i)

@@ -16,6 +16,7 @@ from publius.records.comparison import (
     Preference,
     Unparsed,
     Vote,
+    is_tie,
 )
 from publius.records.conversation import Conversation, Message, conversation, user
 from publius.records.prompt import Prompt, Purpose, Split, draw_key, split_of
@@ -46,6 +47,7 @@ __all__ = [
     "derive_seed",
     "draw_key",
     "encode",
+    "is_tie",
     "records_hash",
     "split_of",
     "user",

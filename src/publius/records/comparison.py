@@ -14,6 +14,7 @@ from publius.records.conversation import Conversation
 
 Origin: TypeAlias = Literal["asked", "construction", "human"]
 ORIGINS: tuple[Origin, ...] = ("asked", "construction", "human")
+_TIE_MARGIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,21 @@ class Unparsed:
         return replace(self, a_first=None if self.a_first is None else not self.a_first)
 
 
+def is_tie(prob_a: float) -> bool:
+    """Return whether a label prefers neither answer: the mean of p and 1 − p is one half but for rounding.
+
+    >>> is_tie(0.5 + 1e-16), is_tie(0.501)
+    (True, False)
+    """
+    return abs(prob_a - 0.5) <= _TIE_MARGIN
+
+
 @dataclass(frozen=True, slots=True)
 class Preference:
     """A comparison with a soft label.
 
-    `prob_a` in [0, 1] is None exactly when no vote could be read. `origin` tells how the label came
-    about: asked from a judge, by construction (a revision over its draft), or by a human.
+    `prob_a` in [0, 1] is None where no vote of an order that was asked could be read. `origin` tells how
+    the label came about: asked from a judge, by construction (a revision over its draft), or by a human.
     """
 
     comparison: Comparison

@@ -101,7 +101,7 @@ class OriginCount:
 
 @dataclass(frozen=True, slots=True)
 class PrincipleLabels:
-    """The mean soft label P(A is better) under one principle."""
+    """The mean soft label P(A is better) under one principle, before it was clamped or made hard."""
 
     principle_id: str
     mean_prob_a: Estimate | None

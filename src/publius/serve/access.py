@@ -9,7 +9,6 @@ Paper: none.
 """
 
 import base64
-import binascii
 import hmac
 import ipaddress
 from collections.abc import Mapping
@@ -44,7 +43,9 @@ def check_request(headers: Mapping[str, str], *, key: str | None) -> None:
         if not is_loopback(_host_name(headers.get("host", ""))):
             raise Refusal(403, "forbidden_host", "without a key only requests to a loopback name count")
         return
-    if not hmac.compare_digest(_given_key(headers.get("authorization", "")).encode(), key.encode()):
+    given = _given_key(headers.get("authorization", ""))
+    # a key from the environment may hold bytes that are not UTF-8
+    if not hmac.compare_digest(given, key.encode(errors="surrogateescape")):
         raise Refusal(401, "wrong_key", "give the key: Authorization: Bearer KEY")
 
 
@@ -67,13 +68,13 @@ def _host_name(value: str) -> str:
     return value.partition(":")[0]
 
 
-def _given_key(value: str) -> str:
+def _given_key(value: str) -> bytes:
     scheme, _, rest = value.partition(" ")
     if scheme.lower() == "bearer":
-        return rest.strip()
+        return rest.strip().encode("latin-1", errors="replace")  # as the server took the header's bytes
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-    return ""
+            return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
+        except ValueError:  # not base64, or not even ASCII
+            return b""
+    return b""

@@ -6,6 +6,7 @@ sent as `application/json`: a form of a web page cannot do that without asking f
 Paper: none.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
@@ -44,12 +45,14 @@ def build_app(pm: PreferenceModel, reader: QueryReader | None, settings: Setting
     )
 
     async def score(body: Mapping[str, Any]) -> dict[str, Any]:
-        return score_answer(await scoring.rewards(read_conversations(body)), pm.scale)
+        # a large body takes seconds to read: not in the thread that answers everyone
+        conversations = await asyncio.to_thread(read_conversations, body)
+        return score_answer(await scoring.rewards(conversations), pm.scale)
 
     async def get_reward(body: Mapping[str, Any]) -> dict[str, Any]:
         if reader is None:
             raise Refusal(501, "no_texts", "this chat template cannot be read back; post messages to /score")
-        read = [_read(reader, query) for query in read_queries(body)]
+        read = await asyncio.to_thread(lambda: [_read(reader, query) for query in read_queries(body)])
         rewards = iter(await scoring.rewards([one for one in read if not isinstance(one, Unscored)]))
         return reward_answer([one if isinstance(one, Unscored) else next(rewards) for one in read])
 

@@ -54,12 +54,13 @@ def read_conversations(body: Mapping[str, Any]) -> tuple[Conversation, ...]:
     Raises:
         Refusal: A field is missing, unknown or of the wrong kind, or there are too many conversations.
     """
+    given = body.get("conversations")
+    if isinstance(given, list):
+        _check_count(len(cast(list[object], given)), "conversations")  # before they are read
     try:
-        conversations = decode(ScoreBody, body).conversations
+        return decode(ScoreBody, body).conversations
     except DataError as error:
         raise Refusal(422, "bad_body", str(error)) from error
-    _check_count(len(conversations), "conversations")
-    return conversations
 
 
 def read_queries(body: Mapping[str, Any]) -> tuple[Query, ...]:

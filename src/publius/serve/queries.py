@@ -47,6 +47,11 @@ class QueryReader:
             DataError: The query does not begin with the prompt, or the prompt is not in this template.
         """
         if prompt is None:
+            if not self.cue:
+                raise DataError(
+                    "this template does not show where an answer begins",
+                    todo="send the prompts beside the texts",
+                )
             place = query.rfind(self.cue)
             prompt = query[: place + len(self.cue)] if place >= 0 else query
         if not query.startswith(prompt):
@@ -74,11 +79,14 @@ class QueryReader:
         text = text.removesuffix(self.cue)  # which may be the same as what comes before an assistant's turn
         turns: list[Message] = []
         role: Role = "user"
+        start = 0  # what is left is not copied: a text of very many turns would take time by its square
         while True:
-            content, found, text = text.partition(self.to_assistant if role == "user" else self.to_user)
-            turns.append(Message(role, content))
-            if not found:
-                return tuple(turns)
+            between = self.to_assistant if role == "user" else self.to_user
+            end = text.find(between, start)
+            if end < 0:
+                return (*turns, Message(role, text[start:]))
+            turns.append(Message(role, text[start:end]))
+            start = end + len(between)
             role = "assistant" if role == "user" else "user"
 
     def _renders_as(self, turns: Sequence[Message], prompt: str) -> bool:
@@ -91,10 +99,16 @@ class QueryReader:
             return False
 
     def _answer(self, text: str) -> str:
-        while text.rstrip().endswith(self.ends):
-            text = text.rstrip()
-            text = text.removesuffix(next(end for end in self.ends if text.endswith(end)))
-        return text
+        """Return the answer without the tokens that end and pad it, and the white space between these."""
+        length = len(text)
+        while True:
+            seen = length
+            while seen and text[seen - 1].isspace():
+                seen -= 1
+            found = next((end for end in self.ends if text.endswith(end, 0, seen)), None)
+            if found is None:
+                return text[:length]
+            length = seen - len(found)
 
 
 def learn_template(codec: ChatCodec, *, pad_id: int | None = None) -> QueryReader:
@@ -106,6 +120,8 @@ def learn_template(codec: ChatCodec, *, pad_id: int | None = None) -> QueryReade
     first, second, third = _MARKS
     turns = conversation(("user", first), ("assistant", second), ("user", third))
     head, to_assistant, to_user, cue = _around(codec.render(turns, True), _MARKS)
+    if not to_assistant or not to_user:
+        raise _unreadable()
     ends = [string for string, id in codec.control.items() if id in (*codec.end_ids, pad_id)]
     return QueryReader(
         render=codec.render,
@@ -134,9 +150,13 @@ def _around(text: str, marks: Sequence[str]) -> tuple[str, ...]:
     for mark in marks:
         before, found, text = text.partition(mark)
         if not found or mark in text:
-            raise DataError(
-                "this chat template cannot be read back",
-                todo="post messages to /score instead of texts to /get_reward",
-            )
+            raise _unreadable()
         parts.append(before)
     return (*parts, text)
+
+
+def _unreadable() -> DataError:
+    return DataError(
+        "this chat template cannot be read back",
+        todo="post messages to /score instead of texts to /get_reward",
+    )

@@ -5,7 +5,7 @@ Paper: none.
 
 from dataclasses import dataclass, field
 
-from publius.errors import require
+from publius.errors import DataError, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,5 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse settings with which nothing could be answered."""
         require(self, "serve", max_body_bytes=1, batch_size=1)
+        if self.key == "":
+            raise DataError("the key is empty: everyone would have it", where="serve")

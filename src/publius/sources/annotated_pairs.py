@@ -59,7 +59,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _read_comparison(fields: Mapping[str, Any], annotator: object, *, where: str) -> Pair | Refusal:
     texts = [_response(fields, name, where=where) for name in ("response_a", "response_b")]
     given = fields.get("annotations")
-    label = given.get(annotator) if isinstance(given, dict) else None
+    label = given.get(annotator) if isinstance(given, dict) and isinstance(annotator, str) else None
     side = cast(dict[str, Any], label).get("pref") if isinstance(label, dict) else None
     if side not in ("a", "b"):
         return "no side"
@@ -72,7 +72,7 @@ def _read_comparison(fields: Mapping[str, Any], annotator: object, *, where: str
             better[0],
             worse[0],
             (better[1] or "chosen", worse[1] or "rejected"),
-            read_label(_label_fields(fields, cast(dict[str, Any], label)), where=where),
+            read_label(_label_fields(fields, cast(dict[str, Any], label), side), where=where),
         )
     )
 
@@ -89,11 +89,11 @@ def _response(fields: Mapping[str, Any], name: str, *, where: str) -> tuple[str,
     ) else None
 
 
-def _label_fields(fields: Mapping[str, Any], label: Mapping[str, Any]) -> dict[str, object]:
-    """Return what our export says of a label, by the names of the other layouts."""
+def _label_fields(fields: Mapping[str, Any], label: Mapping[str, Any], side: str) -> dict[str, object]:
+    """Return what our export says of a label that is on `side`, by the names of the other layouts."""
     metadata = fields.get("metadata")
     said = dict(cast(dict[str, object], metadata)) if isinstance(metadata, dict) else {}
     prob = label.get("prob_a")
     if isinstance(prob, int | float):
-        said["soft_label"] = max(prob, 1 - prob)
+        said["soft_label"] = prob if side == "a" else 1 - prob
     return said

@@ -42,6 +42,7 @@ from publius.sources.rows import read_rows
 from publius.sources.turns import check_text, read_id, read_prompt_turns, read_turns
 
 SHIPPED_AUDIT = ("audit",)
+_TIE_MARGIN = 1e-9  # the mean of p and 1 − p is one half but for rounding
 
 
 def load_audit(spec: str) -> tuple[Preference, ...]:
@@ -107,7 +108,9 @@ def _read_record(row: Row) -> Pair | Refusal:
         item = decode(Preference, row.fields)
     except DataError as error:
         raise DataError(f"{error.where}: {error.what}", where=row.where) from error
-    if item.prob_a is None or item.prob_a == 0.5:
+    if item.prob_a is not None and not 0 <= item.prob_a <= 1:
+        raise DataError(f"field 'prob_a' must be in [0, 1], found {item.prob_a!r}", where=row.where)
+    if item.prob_a is None or abs(item.prob_a - 0.5) <= _TIE_MARGIN:
         return "no side"
     placed = item.comparison if item.prob_a > 0.5 else item.comparison.swap()
     labels = (placed.source_a, placed.source_b)

@@ -103,7 +103,10 @@ class PromptSpool:
         enlarging a run keeps what was done.
         """
         if not self._n_draws:
-            self._connection.executescript(_LOADED)  # which commits first
+            try:
+                self._connection.executescript(_LOADED)  # which commits first
+            except sqlite3.Error as error:
+                raise _disk_trouble(error) from error
         self._n_draws += 1
         table = f"draw_{self._n_draws}"
         self._execute(f"CREATE TABLE {table} (number INTEGER PRIMARY KEY, place INTEGER NOT NULL)")

@@ -79,7 +79,8 @@ def bootstrap_kappa(
         raise DataError(f"{len(left)} items came with {len(names)} clusters", todo="name one each")
     if value is None or len(set(names)) < 2:
         return None
-    place = {label: i for i, label in enumerate(dict.fromkeys((*left, *right)))}
+    # in an order of their own: the rows that are drawn are sorted by these columns
+    place = {label: i for i, label in enumerate(sorted({*left, *right}, key=repr))}
     row = {name: i for i, name in enumerate(dict.fromkeys(names))}
     table_CLL = np.zeros((len(row), len(place), len(place)))
     for name, a, b in zip(names, left, right, strict=True):

@@ -124,7 +124,8 @@ def _pairs(items: Sequence[Sequence[Hashable]], metric: Metric) -> Floats:
 
 def _points(labels: Sequence[Hashable], metric: Metric) -> Floats:
     if metric == "nominal":
-        place = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+        # in an order of their own: the rows that are drawn are sorted by these columns
+        place = {label: i for i, label in enumerate(sorted(set(labels), key=repr))}
         corners = np.eye(len(place)) / math.sqrt(2)
         return corners[[place[label] for label in labels]]
     numbers = [float(x) if isinstance(x, int | float) else math.nan for x in labels]

@@ -135,5 +135,6 @@ def _pair(
     agreement = share_of([a == b for a, b in zip(*sides, strict=True)], clusters)
     if agreement is None:
         return None
-    kappa = None if seed is None else bootstrap_kappa(*sides, clusters=clusters, seed=seed)
+    # kappa is the same either way round, what is drawn for its interval is not
+    kappa = None if seed is None else bootstrap_kappa(*sorted(sides), clusters=clusters, seed=seed)
     return JudgePair(left, right, agreement, kappa)

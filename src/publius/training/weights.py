@@ -73,11 +73,18 @@ def load_causal_lm(source: Path, *, dtype: DType = "float32", needs_template: bo
     directory = model_directory(source)
     torch_dtype = _torch_dtype(dtype)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        # said outright, since transformers would ask at the terminal whether to run a model's own code
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False
+        )
         if needs_template and not tokenizer.chat_template:
             raise no_template(source)
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch_dtype, local_files_only=True, use_safetensors=True
+            directory,
+            dtype=torch_dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"transformers cannot load this model: {error}", where=source) from error
@@ -200,7 +207,7 @@ def _set_pad_token(tokenizer: Any, model: Any, source: Path) -> None:
         template = str(tokenizer.chat_template or "")
         rest = sorted(text for text in special if text not in template)
         free = [text for text in (*_PAD_CANDIDATES, *rest) if text in special and text not in spoken]
-        if not free and not template:
+        if not free and not template and tokenizer.eos_token:
             free = [tokenizer.eos_token]  # it is only asked: what is padded is masked, and nothing is learned
         if not free:
             raise DataError(
