@@ -139,7 +139,7 @@ def test_every_vote_is_read_or_has_a_reason() -> None:
     assert audit.unparsed == {"label mass … is under …": 3}
     assert (audit.n, audit.n_unlabelled, audit.n_votes, audit.n_unparsed) == (1, 2, 6, 3)
     assert known(audit.order_consistency).n == 1
-    assert known(audit.accuracy) == rate(1, 2)
+    assert known(audit.accuracy) == rate(0, 1)
 
 
 def test_many_reasons_are_bounded_and_add_up() -> None:
