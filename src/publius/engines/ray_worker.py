@@ -88,7 +88,7 @@ class UrlWorker:
         run = asyncio.get_running_loop().run_in_executor
         calls = await run(self._threads, wire.calls, request)
         if isinstance(calls, Failure):
-            return calls
+            return replace(calls, n_calls=0)  # no call is made
         if self._is_stopped:
             raise asyncio.CancelledError
         results = await asyncio.gather(*(run(self._threads, pool.call, call) for call in calls))
