@@ -36,7 +36,7 @@ CREATE TABLE calls (
 """
 # rows lie in the order they came, and only the index of keys grows at random places: with room for its
 # pages, and checkpoints of 32 MB, a million rows take ten times as long as a hundred thousand
-_PAGES = "PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=8000"
+_PAGES = "PRAGMA cache_size=-24576", "PRAGMA wal_autocheckpoint=8000"
 _MOST_VARIABLES = 500  # SQLite allows 999 in old builds
 
 
