@@ -11,6 +11,7 @@ from publius.feedback.stage import PREFERENCES
 from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import Recipe
 from publius.records import Conversation, Preference, content_hash
+from publius.records.prompt import Purpose
 from publius.store import iter_records
 
 _SETTING = "label.relabel"
@@ -49,7 +50,7 @@ def read_earlier(context: RunContext) -> Earlier | None:
     if not wanted:
         raise DataError("there are no preferences in it", where=path, todo="label some pairs first")
     ids = {id for id, _ in wanted}
-    found = {
+    found: dict[tuple[str, str], Purpose] = {
         _key(prompt.id, prompt.messages): prompt.purpose
         for prompt in context.prompts
         if prompt.id in ids and prompt.split == "train"

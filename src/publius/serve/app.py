@@ -52,7 +52,7 @@ def build_app(pm: PreferenceModel, reader: QueryReader | None, settings: Setting
     async def get_reward(body: Mapping[str, Any]) -> dict[str, Any]:
         if reader is None:
             raise Refusal(501, "no_texts", "this chat template cannot be read back; post messages to /score")
-        read = await asyncio.to_thread(lambda: [_read(reader, query) for query in read_queries(body)])
+        read = await asyncio.to_thread(_read_all, reader, body)
         rewards = iter(await scoring.rewards([one for one in read if not isinstance(one, Unscored)]))
         return reward_answer([one if isinstance(one, Unscored) else next(rewards) for one in read])
 
@@ -67,6 +67,10 @@ def build_app(pm: PreferenceModel, reader: QueryReader | None, settings: Setting
         Route("/health", _answering(health, settings), methods=["GET"]),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+
+
+def _read_all(reader: QueryReader, body: Mapping[str, Any]) -> list[Any]:
+    return [_read(reader, query) for query in read_queries(body)]
 
 
 def _read(reader: QueryReader, query: Query) -> Any:
