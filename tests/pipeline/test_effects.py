@@ -159,6 +159,21 @@ def test_a_preference_model_judges_an_axis_and_small_ones_are_retrained(
     assert all(one.by_models is None or one.by_models.value == 0 for one in found.effects)
 
 
+def test_small_models_start_from_what_the_runs_preference_models_start_from(
+    labelled: Callable[..., Path], tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = order_effects(labelled("mean", policy=tiny_model_dir), n_confirm=1)
+    models = order.recipe.models
+    models = replace(models, preference=str(tiny_model_dir), policy=replace(models.policy, model="nowhere"))
+    order = replace(order, recipe=replace(order.recipe, models=models))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="measuring effects runs in one process"):
+        run_effects(order, LISTENER)
+    monkeypatch.delenv("WORLD_SIZE")
+    run_effects(order, LISTENER)
+    assert read_effects(order.run).retraining is not None
+
+
 def pairs(n: int) -> list[Preference]:
     """Return pairs on which "kind" wants the answer with "yes", and two others do not look at it."""
     rows: list[Preference] = []

@@ -314,6 +314,23 @@ def test_what_is_wrong_is_refused_with_its_place(
         assert caught.value.where == f"{path}:{number}"
 
 
+def test_later_rounds_are_refused(tmp_path: Path, write_tiny_recipe: Write) -> None:
+    path = write(tmp_path, write_tiny_recipe, SPECIFIC, "label", "pm", "rl", "label-2", "pm-2", "rl-2")
+    with pytest.raises(DataError, match="the arm 'traits' has 'label-2'"):
+        run(load(path, *SMALL), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_are_refused(
+    tmp_path: Path, write_tiny_recipe: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, write_tiny_recipe, SPECIFIC, "label", "pm", "rl")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="an experiment runs in one process"):
+        run(load(path, *SMALL), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_verbs_of_one_run_refuse_an_experiment(tmp_path: Path, write_tiny_recipe: Write) -> None:
     with pytest.raises(UsageError, match="an experiment of several runs"):
         load_recipe(write(tmp_path, write_tiny_recipe, SPECIFIC), environment={})

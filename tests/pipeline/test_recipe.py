@@ -252,6 +252,11 @@ def test_further_judges_are_roles_with_prices_plans_and_engines(tmp_path: Path) 
         str(tmp_path): tmp_path / "stages/pm/model"
     }  # of a run: the one that it made
     check_further_judges(recipe)
+    for later in (2, 10):
+        made = tmp_path / f"stages/pm-{later}/model"
+        made.mkdir(parents=True)
+        assert judge_pms(recipe) == {str(tmp_path): made}  # of the last round
+        (made / "config.json").write_text("{}")
     with pytest.raises(DataError, match="price of every model") as refused:
         check_prices(recipe, [stage_of("evaluate")], Budget(max_cost=1.0))
     assert refused.value.where == "evaluate.judges[0].price"

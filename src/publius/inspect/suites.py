@@ -6,8 +6,8 @@
     inspect eval publius/power -T mode=text --model … --model-role judge=…
 
 A sample's score is its share of a win, or "neutral" for a reply that takes no side; what cannot be read is
-unscored, with its reason. The outcome lies in the score's metadata, and the metrics are computed from all of
-them by `measure_set`.
+unscored, with its reason. The outcome lies in the score's metadata, and the metrics are computed by
+`measure_set` from those that were scored.
 
 Papers: arXiv:2310.13798, §3 and §4; Perez et al. 2022, arXiv:2212.09251. Departures: those of
 `evaluate.suites`.

@@ -32,6 +32,7 @@ from publius.store import (
     model_label,
     open_run,
 )
+from publius.training.launch import require_one_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,11 @@ def open_order(
     """Open the run directory of an order that asks `roles`, and what its stage shares; both are closed.
 
     Raises:
-        UsageError: The budget has a limit on money, and a role has no price.
+        UsageError: The budget has a limit on money, and a role has no price; or this is one of several
+            processes.
         StoreError: Another process is on the run, or it cannot be written.
     """
+    require_one_process(stage)
     asked = {f"{role.model} on {role.engine}": role for role in roles}
     check_priced(asked, budget, todo="say what a million tokens cost: --set price.input=0.10")
     context = RunContext(Recipe(stage), partial(listener.on_progress, stage))

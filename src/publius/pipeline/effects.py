@@ -46,6 +46,7 @@ from publius.store import (
     write_records,
 )
 from publius.training.digest import weights_hash
+from publius.training.launch import require_one_process
 
 EFFECTS = "effects.json"
 VOTES = "votes.jsonl"
@@ -57,6 +58,7 @@ def run_effects(order: EffectsOrder, listener: Listener, *, budget: Budget | Non
     Raises:
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
+    require_one_process("measuring effects")
     context = order_context(order, listener.on_progress)
     pairs = order_pairs(order, context)
     budget = budget or Budget()
@@ -95,7 +97,7 @@ def _run(
         [records_hash(pairs), constitution.hash, form, judge_form, recipe.label.rule(), recipe.seed],
         [labeller.model, judge.model, templates_hash(form), templates_hash(judge_form), QUESTIONS],
         {axis: weights_hash(path) for axis, path in order.rewards.items()},
-        [order.n_confirm, settings, recipe.models.policy.model if order.n_confirm else ""],
+        [order.n_confirm, settings, _start_hash(context) if order.n_confirm else ""],
     ]
     alone = Alone(
         STAGE,
@@ -150,7 +152,7 @@ def _measure(
     retraining = None
     if effects is not None and settings is not None:
         context.close_engines()  # training needs the memory
-        start = context.model_path(recipe.models.policy.model)
+        start = context.model_path(recipe.models.preference_start.model)
         task = Retrain(judged, axes, weights, rule, start, settings)
         retraining = retrain(store, task, effects, n=order.n_confirm)
     return EffectsReport(
@@ -198,6 +200,11 @@ def _axes(
             )
         axes[axis] = {id: label for id, label in labels.items() if label is not None}
     return axes, unparsed
+
+
+def _start_hash(context: RunContext) -> str:
+    """Return the hash of the weights that the run's preference models start from, and those of the check."""
+    return weights_hash(context.model_path(context.recipe.models.preference_start.model))
 
 
 def _judge_name(order: EffectsOrder, axis: Axis, judge: Engine) -> str:

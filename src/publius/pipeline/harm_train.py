@@ -24,6 +24,7 @@ from publius.records import content_hash, decode, draw_key, encode, is_held_back
 from publius.sources import LoadedHarm, load_harm_labels
 from publius.store import Budget, StageManifest, StageResult, StageStore, open_run, read_json, write_json
 from publius.training.environment import require_training
+from publius.training.launch import require_one_process
 from publius.training.weights import weights_hash
 
 STAGE = "harm-train"
@@ -96,6 +97,7 @@ def train_regressor(order: RegressorOrder, out: Path, listener: Listener) -> Sta
     Raises:
         PubliusError: Something is wrong; the same order goes on from the last checkpoint.
     """
+    require_one_process("training a regressor of harm")
     require_training()
     context = RunContext(Recipe(STAGE), partial(listener.on_progress, STAGE))
     with open_run(out) as run:

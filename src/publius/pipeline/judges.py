@@ -8,6 +8,7 @@ from pathlib import Path
 from publius.errors import DataError
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.rewards import check_preference_model
+from publius.pipeline.rounds import all_of
 from publius.preference.stage import PREFERENCE_MODEL
 
 OWN_PM = "preference model"
@@ -17,14 +18,20 @@ OWN_PM = "preference model"
 def judge_pms(recipe: Recipe) -> dict[str, Path]:
     """Return the directories of the preference models that judge, by their names.
 
-    Of a run it is the one that its `pm` stage made.
+    Of a run it is the one that its last round's `pm` stage made.
     """
     found: dict[str, Path] = {}
     for judge in recipe.evaluate.judges:
         if judge.pm:
-            made = Path(judge.pm) / "stages" / "pm" / PREFERENCE_MODEL
-            found[judge.name] = made if made.is_dir() else Path(judge.pm)
+            found[judge.name] = _last_pm(Path(judge.pm)) or Path(judge.pm)
     return found
+
+
+def _last_pm(run: Path) -> Path | None:
+    """Return the preference model of a run's last round, None where `run` is no run that trained one."""
+    names = (path.parent.name for path in run.glob(f"stages/*/{PREFERENCE_MODEL}"))
+    made = all_of("pm", names)
+    return run / "stages" / made[-1] / PREFERENCE_MODEL if made else None
 
 
 def check_further_judges(recipe: Recipe) -> None:

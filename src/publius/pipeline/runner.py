@@ -106,7 +106,9 @@ def run_recipe(
                     listener.on_event(StageEvent(stage.name, "started"))
                     if on_training is not None and kind_of(stage.name) in TRAINED:
                         # written once, before several processes would do it at the same time
-                        model_directory(context.model_path(recipe.models.policy.model))
+                        models = recipe.models
+                        role = models.preference_start if kind_of(stage.name) == "pm" else models.policy
+                        model_directory(context.model_path(role.model))
                         on_training(stage.name)
                     manifest = _run_stage(stage, context, run, budget)
                     listener.on_event(StageEvent(stage.name, "done", manifest))

@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from publius.errors import UsageError
+
 if TYPE_CHECKING:
     from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
 
@@ -41,6 +43,16 @@ class Failed(NamedTuple):
 def processes() -> Processes:
     """Return what `accelerate launch` or torchrun says in the environment: one process without them."""
     return Processes(int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0")))
+
+
+def require_one_process(what: str) -> None:
+    """Refuse to do in several processes what knows no sharing of the work.
+
+    Raises:
+        UsageError: This is one of several.
+    """
+    if processes().n > 1:
+        raise UsageError(f"{what} runs in one process", todo="start it without accelerate launch or torchrun")
 
 
 def open_channel() -> "Channel":

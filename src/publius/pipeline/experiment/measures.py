@@ -134,15 +134,15 @@ def difference_table(groups: Mapping[str, Asked], *, base: str) -> Table | None:
 def accuracy_table(comparing: Comparing, comparisons: Sequence[str]) -> Table | None:
     """Return how often preference models side with people, on comparisons that they were not trained on.
 
-    An arm that learned from people is measured on prompts that training leaves out.
+    Where an arm learned from people, all are measured on prompts that its training left out.
     """
     arms = comparing.with_stage(PM_STAGE)
+    learned = any(comparing.recipes[arm].human_preferences for arm in arms)
     loaded = {spec: load_audit(spec) for spec in comparisons}
     found: dict[str, dict[str, Cell]] = {spec: {} for spec in comparisons}
     for done, arm in enumerate(arms):
         comparing.listener.on_progress("accuracy", arm, done, len(arms))
         model = load_preference_model(preference_model(comparing, arm))
-        learned = comparing.recipes[arm].human_preferences
         for spec, preferences in loaded.items():
             kept = [one for one in preferences if not learned or is_held_back(one.comparison.messages)]
             pairs = score_pairs(model, kept).pairs
@@ -228,7 +228,7 @@ def _difference(asked: Asked, arm: str, base: str) -> Estimate | None:
 
 def _mean(groups: Sequence[Sequence[float]], *, low: float = 0.0) -> Estimate | None:
     """Return the mean of means of values in [`low`, 1] with an interval, None where a group has too few."""
-    clusters = [{str(i): [value] for i, value in enumerate(group)} for group in groups if group]
+    clusters = [{str(i): [value] for i, value in enumerate(group)} for group in groups]
     return group_mean(clusters, low=low, high=1.0, seed=0)
 
 

@@ -113,7 +113,7 @@ def _revision_table(comparing: Comparing, settings: Settings) -> Table | None:
     return Table(
         id="revisions",
         title="Reward of drafts and revisions",
-        measure="Mean reward of the answers to red-team prompts; the same prompts in every arm.",
+        measure="Mean reward of the answers to an arm's red-team prompts.",
         judge=f"the preference model of {settings.rated_by}",
         unit="number",
         counted="prompts",

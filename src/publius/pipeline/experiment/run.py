@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from publius import __version__
-from publius.errors import StoreError
+from publius.errors import DataError, StoreError
 from publius.pipeline.alone import Alone, carry_out
 from publius.pipeline.check import check_recipe
 from publius.pipeline.experiment.doubts import doubts
 from publius.pipeline.experiment.kind import ARMS, Comparing, Kind
 from publius.pipeline.experiment.kinds import find_kind
 from publius.pipeline.experiment.recipe import Experiment
+from publius.pipeline.rounds import split_name
 from publius.pipeline.runner import Listener, run_recipe
 from publius.records import content_hash, decode, encode
 from publius.report.comparison import Comparison, render_comparison
@@ -39,6 +40,7 @@ from publius.store import (
     write_atomic,
     write_json,
 )
+from publius.training.launch import require_one_process
 
 EXPERIMENT = "experiment.json"
 STAGE = "comparison"
@@ -54,6 +56,9 @@ def check_experiment(experiment: Experiment) -> None:
     """
     for arm in experiment.arms:
         check_recipe(arm.recipe)
+        if later := [name for name in arm.recipe.stages if split_name(name)[1] > 1]:
+            what = f"an experiment compares first rounds, and the arm {arm.name!r} has {later[0]!r}"
+            raise DataError(what, where=experiment.name, todo="leave later rounds out of its stages")
     _kind(experiment).check({arm.name: arm.recipe for arm in experiment.arms}, experiment.settings)
 
 
@@ -72,6 +77,7 @@ def run_experiment(
     Raises:
         PubliusError: Something is wrong; what was finished is kept, the same command goes on.
     """
+    require_one_process("an experiment")
     check_experiment(experiment)
     limits = budget or Budget()
     with open_run(out) as run:
