@@ -66,7 +66,7 @@ class PolicyTrainer(GRPOTrainer):
         self._sampler.refresh(cast(torch.nn.Module, self.accelerator.unwrap_model(self.model)))
         return self._sampler.sample(
             prompt_ids,
-            n_tokens=self.max_completion_length,
+            n_tokens=cast(int, self.max_completion_length),
             temperature=self.temperature,
             end_ids=cast("list[int]", self.eos_token_ids),
         )

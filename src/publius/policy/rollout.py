@@ -60,7 +60,7 @@ class Sampler:
             places.setdefault(tuple(ids), []).append(place)
         lengths = [len(ids) for ids in places]
         memory = AnswerMemory(lengths, [len(own) for own in places.values()], n_tokens=n_tokens)
-        hidden_LH = self._read(list(places), memory)[memory.prompt_L]
+        hidden_LH = self.read(list(places), memory)[memory.prompt_L]
         place_L = torch.tensor([place for own in places.values() for place in own])
         sampled = Sampled([[] for _ in prompts], [[] for _ in prompts])
         for n_drawn in range(1, n_tokens + 1):
@@ -86,7 +86,7 @@ class Sampler:
         memory.end_token()
         return hidden_L1H[:, 0]
 
-    def _read(self, prompts: Sequence[Sequence[int]], memory: AnswerMemory) -> Tensor:
+    def read(self, prompts: Sequence[Sequence[int]], memory: AnswerMemory) -> Tensor:
         """Return what the model computes at the last token of each prompt, shape (U, H)."""
         lengths = [len(ids) for ids in prompts]
         last: dict[int, Tensor] = {}
@@ -126,7 +126,7 @@ def sampler_of(policy: "PreTrainedModel", *, is_bf16: bool, pad_id: int) -> Samp
             twin.set_attn_implementation(ATTENTION)
             sampler = Sampler(twin, pad_id)
             memory = AnswerMemory([4, 2], [2, 1], n_tokens=3)
-            sampler._read(prompts, memory)
+            found_LH = sampler.read(prompts, memory)
             for number, token_L in enumerate(answers_BT.T):
                 found_LH = sampler.follow(token_L, torch.tensor([4, 4, 2]) + number, memory)
     except (ValueError, RuntimeError, TypeError, AttributeError, KeyError):
