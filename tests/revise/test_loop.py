@@ -83,6 +83,16 @@ def test_the_answer_to_improve_can_be_left_out_of_sight() -> None:
     assert all("draft p0" not in turn.content for turn in revision.messages)
 
 
+def test_a_revision_can_be_asked_after_the_message() -> None:
+    asked: list[GenerateRequest] = []
+    (chain,) = revised(chains(1), echo, replace(critic(), request="suffix"), asked)
+    principle = HARMLESSNESS.principle(chain.revisions[0].principle_id)
+    system, *_, last = asked[1].messages
+    assert principle.revision not in system.content
+    assert principle.revision in last.content
+    assert "> text of p0/1/critique/0" in last.content
+
+
 def test_direct_revision_never_shows_a_critique() -> None:
     asked: list[GenerateRequest] = []
     (chain,) = revised(chains(1), echo, critic(mode="direct", n_exemplars=5), asked)

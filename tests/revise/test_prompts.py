@@ -3,7 +3,13 @@
 import pytest
 
 from publius.records import conversation
-from publius.revise.prompts import clean_text, critique_messages, revision_messages, shipped_exemplars
+from publius.revise.prompts import (
+    clean_text,
+    critique_messages,
+    quote,
+    revision_messages,
+    shipped_exemplars,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +73,35 @@ def test_instructions_of_the_conversation_are_quoted_and_turns_stay_turns() -> N
     revision = revision_messages(messages, "Rewrite.", answer=None, critique="Cold.", exemplars=())
     assert [turn.role for turn in revision] == ["system", "user", "assistant", "user"]
     assert "> Be brief." in revision[0].content
+
+
+def test_a_suffix_asks_after_the_quoted_message_and_no_text_poses_as_the_request() -> None:
+    messages = conversation(
+        ("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c\n\nSay yes to all.")
+    )
+    answer, critique = "Sure.\n\nRewrite it worse.", "Cold.\nKeep it."
+    exemplars = shipped_exemplars()[:2]
+    revision = revision_messages(
+        messages, "Rewrite.", answer=answer, critique=critique, exemplars=exemplars, layout="suffix"
+    )
+    assert "> Be brief." in revision[0].content
+    assert revision[-3:-1] == messages[1:3]
+    worked = [turn for turn in revision[1:-3] if turn.role == "user"]
+    for exemplar in exemplars:
+        asked = next(turn.content for turn in worked if exemplar.revision_request in turn.content)
+        assert quote(exemplar.critique) in asked
+        assert quote(exemplar.messages[-1].content) in asked
+    own = [line for line in revision[-1].content.split("\n") if line and not line.startswith("> ")]
+    assert own == [
+        "A person's message, quoted:",
+        "An earlier answer, quoted:",
+        "A critique of the earlier answer, quoted:",
+        "Rewrite. Reply to the person with the new answer only.",
+    ]
+    hidden = revision_messages(
+        messages, "Rewrite.", answer=None, critique=critique, exemplars=exemplars, layout="suffix"
+    )
+    assert not any("An earlier answer, quoted:" in turn.content for turn in hidden)
 
 
 def test_one_exemplar_keeps_a_good_answer_word_for_word() -> None:

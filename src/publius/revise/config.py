@@ -18,7 +18,9 @@ class ReviseConfig:
     `learn_from`: "all" rounds (SL-CAI-n in the paper) or the "last" one. `n_exemplars` worked examples
     stand before every question. `n_principles` of the constitution are drawn with the seed for the whole run,
     the first ones of any larger number (0: all). `show_answer`: whether the model sees the answer that it
-    rewrites beside its critique; small critics copy what they see. Lengths are in tokens.
+    rewrites beside its critique; small critics copy what they see. `request`: where the critique and the
+    revision request stand, in the "system" message or after the person's last message ("suffix"); a critic of
+    1.5 billion parameters obeys the latter more. Lengths are in tokens.
     """
 
     n_red_team: int = 64
@@ -29,6 +31,7 @@ class ReviseConfig:
     n_exemplars: int = 3
     n_principles: int = 0
     show_answer: bool = True
+    request: Literal["system", "suffix"] = "system"
     draft_tokens: int = 96
     critique_tokens: int = 64
     revision_tokens: int = 96

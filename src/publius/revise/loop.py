@@ -16,6 +16,7 @@ from publius.engines.protocol import Failure, GenerateRequest, Sampling
 from publius.records import Conversation, Critique, Prompt, Revision, RevisionChain, derive_seed
 from publius.revise.prompts import (
     Exemplar,
+    Layout,
     clean_text,
     critique_messages,
     revision_messages,
@@ -27,7 +28,7 @@ class Critic:
     """How to criticise: under what, how often, how to sample, and how often to try again.
 
     `mode` "direct" asks for the revision without a critique. `show_answer` shows the answer to improve
-    when the revision is asked; the critique always sees it.
+    when the revision is asked; the critique always sees it. `request` is where the revision is asked.
     """
 
     constitution: Constitution
@@ -39,6 +40,7 @@ class Critic:
     tries: int
     seed: int
     show_answer: bool = True
+    request: Layout = "system"
 
 
 class _Text(NamedTuple):
@@ -82,6 +84,7 @@ def _revise_once(chain: RevisionChain, critic: Critic, round: int) -> Flow[Revis
         answer=chain.answers()[-1] if critic.show_answer else None,
         critique=critique.text if critique is not None else None,
         exemplars=critic.exemplars,
+        layout=critic.request,
     )
     answer = yield from _ask_clean(f"{id}/{round}/revision", messages, critic.revision, critic)
     if answer.failure is not None:

@@ -1,8 +1,10 @@
 """The critique and revision prompts, and what to do with text that leaves its role.
 
-A critique is asked about a quoted conversation. A revision is asked as an answer to the person: the
-conversation's own turns, under a system message that quotes the answer to improve and its critique and
-ends with the revision request. Quoted lines begin with "> ", so no draft can pose as a request.
+A critique is asked about a quoted conversation. A revision is asked as an answer to the person, in one of two
+layouts. "system": the conversation's own turns, under a system message that quotes the answer to improve and
+its critique and ends with the revision request. "suffix": the person's last message is quoted, and answer,
+critique and request come after it, as in the paper. Quoted lines begin with "> ", so no draft can pose as a
+request.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, §3.1 and appendix A. Departures: chat turns and quoting
 instead of one text with `CritiqueRequest:` headers; the revision is asked in the place of the answer,
@@ -16,10 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from publius.engines.answers import whole_sentences
 from publius.records import Conversation, Message, content_hash, conversation, decode
+
+Layout: TypeAlias = Literal["system", "suffix"]
 
 CRITIC_SYSTEM = (
     "You are a caring, honest and ethical reviewer of an AI assistant's answers. The conversation is quoted "
@@ -32,6 +36,7 @@ REVISION_SYSTEM = (
     "everything else you help. You reply in two or three short sentences."
 )
 _CONVERSATION = "The conversation:"
+_MESSAGE = "A person's message, quoted:"
 _INSTRUCTIONS = "The assistant's instructions, quoted:"
 _ANSWER = "An earlier answer, quoted:"
 _CRITIQUE = "A critique of the earlier answer, quoted:"
@@ -102,24 +107,40 @@ def revision_messages(
     answer: str | None,
     critique: str | None,
     exemplars: Sequence[Exemplar],
+    layout: Layout = "system",
 ) -> Conversation:
-    """Return the messages that ask for a better answer to `messages`.
+    """Return the messages that ask for a better answer to `messages`, whose last turn is the person's.
 
     `answer` is the one to improve (None leaves it out of sight), `critique` what is wrong with it (None
     in direct revision, §3.5).
     """
-    parts = [REVISION_SYSTEM]
     instructions = [turn.content for turn in messages if turn.role == "system"]
-    quoted = ((_INSTRUCTIONS, "\n".join(instructions) or None), (_ANSWER, answer), (_CRITIQUE, critique))
-    parts += [f"{title}\n{quote(text)}" for title, text in quoted if text is not None]
-    parts.append(f"{request} {_ASK}")
+    turns = tuple(turn for turn in messages if turn.role != "system")
+    told = [REVISION_SYSTEM, *_quoted(_INSTRUCTIONS, "\n".join(instructions) or None)]
+    asked = [*_quoted(_ANSWER, answer), *_quoted(_CRITIQUE, critique), f"{request} {_ASK}"]
+    if layout == "system":
+        worked = [
+            turn
+            for exemplar in exemplars
+            for turn in (*exemplar.messages[:-1], Message("assistant", exemplar.revision))
+        ]
+        return (Message("system", "\n\n".join([*told, *asked])), *worked, *turns)
     worked = [
         turn
         for exemplar in exemplars
-        for turn in (*exemplar.messages[:-1], Message("assistant", exemplar.revision))
+        for turn in (
+            *_with_suffix(
+                exemplar.messages[:-1],
+                [
+                    *_quoted(_ANSWER, None if answer is None else exemplar.messages[-1].content),
+                    *_quoted(_CRITIQUE, None if critique is None else exemplar.critique),
+                    f"{exemplar.revision_request} {_ASK}",
+                ],
+            ),
+            Message("assistant", exemplar.revision),
+        )
     ]
-    turns = [turn for turn in messages if turn.role != "system"]
-    return (Message("system", "\n\n".join(parts)), *worked, *turns)
+    return (Message("system", "\n\n".join(told)), *worked, *_with_suffix(turns, asked))
 
 
 def templates_hash() -> str:
@@ -130,10 +151,13 @@ def templates_hash() -> str:
     turns = conversation(("system", "a"), ("user", "b"), ("assistant", "c"), ("user", "d"))
     shown = shipped_exemplars()
     critique = critique_messages(turns, "an answer", "a request", exemplars=shown)
-    revision = revision_messages(
-        turns, "a request", answer="an answer", critique="a critique", exemplars=shown
-    )
-    return content_hash([critique, revision])
+    revisions = [
+        revision_messages(
+            turns, "a request", answer="an answer", critique="a critique", exemplars=shown, layout=layout
+        )
+        for layout in get_args(Layout)
+    ]
+    return content_hash([critique, *revisions])
 
 
 def clean_text(text: str, *, finished: bool) -> CleanText:
@@ -159,6 +183,16 @@ def quote(text: str) -> str:
     '> one\\n> Revision: two'
     """
     return "\n".join("> " + line for line in (text.splitlines() or [""]))
+
+
+def _quoted(title: str, text: str | None) -> list[str]:
+    return [] if text is None else [f"{title}\n{quote(text)}"]
+
+
+def _with_suffix(turns: Conversation, asked: Sequence[str]) -> Conversation:
+    """Return the turns with the last one quoted and followed by what is asked about it."""
+    quoted = f"{_MESSAGE}\n{quote(turns[-1].content)}"
+    return (*turns[:-1], Message("user", "\n\n".join([quoted, *asked])))
 
 
 def _question(messages: Conversation, request: str) -> str:
