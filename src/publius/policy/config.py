@@ -178,11 +178,16 @@ class RewardModel:
 class RLSettings:
     """How to learn from rewards.
 
-    `pms` are the preference models that pay, none: the run's alone, its rewards as they are. `loss_type` and
-    `scale_rewards` are TRL's words: "dapo" divides the sum over all tokens of a step by their number, "grpo"
-    takes each answer's mean first, so that a long answer's tokens count less, "dr_grpo" divides by the
-    limit of length, so that length has no part, "bnpo" is "dapo" within a micro-batch; advantages are divided
-    by the rewards' spread within the "group" of a prompt's answers, within the "batch", or by "none".
+    `pms` are the preference models that pay, none: the run's alone, its rewards as they are.
+
+    `algorithm`: "grpo", where the KL divergence from the start is a term of the loss, or "rloo", where `beta`
+    times that of the whole answer is taken from its reward, an answer's advantage is what it earns over the
+    mean of its siblings, undivided, and the log-probability of an answer counts as a whole.
+    `loss_type` and `scale_rewards` belong to GRPO, and with "rloo" are refused; they are TRL's words: "dapo"
+    (that of None) divides the sum over all tokens of a step by their number, "grpo" takes each answer's mean
+    first, so that a long answer's tokens count less, "dr_grpo" divides by the limit of length, so that length
+    has no part, "bnpo" is "dapo" within a micro-batch; advantages are divided by the rewards' spread within
+    the "group" (that of None) of a prompt's answers, within the "batch", or by "none".
 
     A step takes `prompts_per_step` prompts and `num_generations` answers to each. `beta` penalises the KL
     divergence from the start; with 0 it is measured and logged all the same. Prompts longer than
@@ -203,7 +208,7 @@ class RLSettings:
     max_prompt_length: int = 256
     max_completion_length: int = 48
     temperature: float = 1.0
-    beta: float = 0.04  # as in arXiv:2402.03300, where rewards are scaled by group as here
+    beta: float = 0.04  # as in arXiv:2402.03300, where rewards are scaled by group as in GRPO here
     learning_rate: float = 1e-5  # the first step moves the 135M by a KL of 0.0016 a token
     micro_batch_size: int = 0
     tokens_in_memory: int = 1200
@@ -212,8 +217,9 @@ class RLSettings:
     weight_red_team: float = 0.25
     weight_trait: float = 0.25
     is_bf16: bool = True
-    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = "dapo"
-    scale_rewards: Literal["group", "batch", "none"] = "group"
+    algorithm: Literal["grpo", "rloo"] = "grpo"
+    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] | None = None
+    scale_rewards: Literal["group", "batch", "none"] | None = None
     pms: tuple[RewardModel, ...] = ()
     rollouts: Literal["torch", "vllm", "vllm-server"] = "torch"
     vllm_memory: float = 0.3
@@ -227,6 +233,14 @@ class RLSettings:
         require(self, "rl", weight_helpful=0, weight_red_team=0, weight_trait=0)
         if not self.weight_helpful + self.weight_red_team + self.weight_trait > 0:
             raise DataError("all prompt weights are 0", where="rl", todo="give one purpose a weight")
+        grpo_only = {"loss_type": self.loss_type, "scale_rewards": self.scale_rewards}
+        given = [name for name, value in grpo_only.items() if value is not None]
+        if self.algorithm == "rloo" and given:
+            raise DataError(
+                f"{' and '.join(given)} belong to GRPO: RLOO takes answers whole and divides no advantage",
+                where="rl",
+                todo='leave them out, or set rl.algorithm = "grpo"',
+            )
         names = [model.name for model in self.pms]
         if len(set(names)) < len(names):
             raise DataError(f"two preference models have one name: {names}", where="rl.pms")
