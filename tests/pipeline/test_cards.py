@@ -13,7 +13,7 @@ from publius.store import read_manifest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.tiny
 Write = Callable[..., str]
-SETTINGS = ("pm.lora.rank=2", "pm.lora.keep_adapter=true")
+SETTINGS = tuple(f"{stage}.lora.{one}" for stage in ("pm", "rl") for one in ("rank=2", "keep_adapter=true"))
 
 
 def run(recipe: str, out: Path, only: list[str] | None = None) -> dict[str, str]:
@@ -76,9 +76,14 @@ def test_models_and_adapter_load_unchanged_beside_their_cards(out: tuple[str, Pa
     torch.testing.assert_close(
         adapted(input_ids=ids).logits, whole(input_ids=ids).logits, rtol=1e-3, atol=1e-5
     )
-    card = (stages / "pm/model/adapter/README.md").read_text()
-    assert "library_name: peft" in card
-    assert "More Information Needed" not in card
+    before = AutoModelForCausalLM.from_pretrained(stages / "sft/model").eval()
+    adapted = PeftModel.from_pretrained(before, stages / "rl/model/adapter").eval()
+    torch.testing.assert_close(adapted(input_ids=ids).logits, policy.eval()(input_ids=ids).logits)
+    for stage in ("pm", "rl"):
+        card = (stages / stage / "model/adapter/README.md").read_text()
+        assert "library_name: peft" in card
+        assert "More Information Needed" not in card
+        assert ("model of the stage sft" in card) is (stage == "rl")
 
 
 def test_a_later_round_counts_all_rounds_and_names_who_paid(

@@ -18,6 +18,7 @@ from publius.policy.rl import RLReport, train_rl
 from publius.policy.rl_setup import build_trainer, rollout_arguments
 from publius.records import Conversation, Prompt, conversation
 from publius.training.environment import Device, find_device
+from publius.training.lora import Lora
 from publius.training.report import Skipped
 from publius.training.weights import load_causal_lm
 
@@ -35,7 +36,11 @@ SETTINGS = RLSettings(
     is_bf16=False,
 )
 
-SETTINGS_TRIED: list[dict[str, Any]] = [{}, {"algorithm": "rloo"}]
+SETTINGS_TRIED: list[dict[str, Any]] = [
+    {},
+    {"algorithm": "rloo"},
+    {"lora": Lora(rank=4), "learning_rate": 1e-2},
+]
 
 
 def _vowels(conversations: Sequence[Conversation]) -> list[float]:

@@ -54,8 +54,8 @@ def _sft(
     return report.losses, report.weights_hash
 
 
-def _dpo(start: Path, out: Path, on_progress: Progress) -> object:
-    settings = DPOSettings(**_COMMON, micro_batch_size=1, checkpoint_every=2)
+def _dpo(start: Path, out: Path, on_progress: Progress, *, lora: Lora = Lora()) -> object:  # noqa: B008 - frozen
+    settings = DPOSettings(**_COMMON, micro_batch_size=1, checkpoint_every=2, lora=lora)
     report = train_dpo(start, _PAIRS, out, settings=settings, seed=5, on_progress=on_progress)
     return report.losses, report.weights_hash
 
@@ -100,10 +100,12 @@ RUNS = {
     "sft": _sft,
     "sft-lora": partial(_sft, lora=Lora(rank=2)),
     "dpo": _dpo,
+    "dpo-lora": partial(_dpo, lora=Lora(rank=2)),
     "pm": _pm,
     "pm-lora": partial(_pm, lora=Lora(rank=2)),
     "rl": _rl,
     "rloo": partial(_rl, algorithm="rloo"),
+    "rl-lora": partial(_rl, lora=Lora(rank=2)),
 }
 
 

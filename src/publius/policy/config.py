@@ -80,7 +80,8 @@ class DPOSettings:
 
     `learn_from`: the last revision over the draft ("revisions"), what the stage `label` labelled ("labels"),
     or "both"; a pair that is in both has the label of the stage. `labels = "hard"` makes every label 0 or 1.
-    `checkpoint_every` as for `sft`.
+    `lora` and `checkpoint_every` as for `sft`; the tie is then to the start without the updates, and no
+    second model is held in memory.
     """
 
     learn_from: Literal["revisions", "labels", "both"] = "revisions"
@@ -93,6 +94,7 @@ class DPOSettings:
     max_length: int = 512
     is_bf16: bool = True
     checkpoint_every: int = 20
+    lora: Lora = field(default_factory=Lora)
 
     def __post_init__(self) -> None:
         require(
@@ -200,6 +202,9 @@ class RLSettings:
     `rollouts` says who samples: "torch", on a CPU a copy of the policy with its own batched decoding and
     elsewhere transformers; "vllm", TRL's vLLM in the training process, which takes `vllm_memory` of the GPU;
     "vllm-server", one that `trl vllm-serve` has started at the address `vllm_server`.
+
+    `lora` as for `sft`: the KL is measured from the start without the updates, and no second model is held
+    in memory, but for a later round, whose reference is where the first one started.
     """
 
     steps: int = 15
@@ -224,6 +229,7 @@ class RLSettings:
     rollouts: Literal["torch", "vllm", "vllm-server"] = "torch"
     vllm_memory: float = 0.3
     vllm_server: str = "http://localhost:8000"
+    lora: Lora = field(default_factory=Lora)
     monitors: Monitors = field(default_factory=Monitors)
 
     def __post_init__(self) -> None:

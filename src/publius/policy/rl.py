@@ -9,6 +9,7 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §4.2 (RL from AI feedback). Departure
 held against those of the other answers to its prompt.
 """
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from publius.policy.rl_setup import build_trainer, rollout_arguments
 from publius.records import Message, Prompt
 from publius.training.chat import encode_chat
 from publius.training.environment import Device, find_device, quiet, require_training, wait_for_all
+from publius.training.lora import ADAPTER
 from publius.training.report import Skipped, skipped_rows
 from publius.training.running import prepare_work, run_key, run_trainer
 from publius.training.weights import LoadedModel, load_causal_lm, save_model, weights_hash
@@ -197,6 +199,7 @@ def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
     wait_for_all(run.device)
     if n_done == run.settings.steps or _stopping(read_rows(files.monitors, SnapshotReadings), run.settings):
         return n_done  # it was killed between its last step and its end
+    keeps_adapter = bool(run.settings.lora.rank) and run.settings.lora.keep_adapter
     log = StepLog(files, run.gate, run.drawn, device=run.device, window=monitors.window)
     trainer = build_trainer(
         run.loaded,
@@ -212,7 +215,7 @@ def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
         trainer,
         device=run.device,
         on_progress=on_progress,
-        callbacks=(log, Watch(run.loaded, files, log, monitors)),
+        callbacks=(log, Watch(run.loaded, files, log, monitors, keeps_adapter=keeps_adapter)),
         at_most=n_done,
     )
     return n_done
@@ -236,6 +239,9 @@ def _publish(run: _Run, out: Path, *, step: int, is_loaded: bool) -> None:
     built = save_model(chosen.model, chosen.tokenizer, run.work / "model")
     for file in built.iterdir():
         file.replace(run.files.directory / file.name)
+    adapter = run.files.snapshot(step) / ADAPTER
+    if adapter.exists():
+        shutil.copytree(adapter, run.files.directory / ADAPTER, dirs_exist_ok=True)
     publish(run.files.directory, out=out, work=run.work)
 
 

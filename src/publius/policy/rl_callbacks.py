@@ -23,6 +23,7 @@ from publius.policy.rewards import mean_parts
 from publius.policy.rl_log import STEPS, RLStep, Rollout, append_rows, keep_rows, read_rows
 from publius.records import Prompt
 from publius.training.environment import Device
+from publius.training.lora import ADAPTER
 from publius.training.weights import LoadedModel, save_model
 
 
@@ -165,8 +166,17 @@ def _rollout(step: int, prompt: Prompt, scored: Scored) -> Rollout:
 class Watch(TrainerCallback):
     """With every checkpoint write a snapshot and what the monitors read, and stop where they say so."""
 
-    def __init__(self, loaded: LoadedModel, files: RunFiles, log: StepLog, settings: Monitors) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        files: RunFiles,
+        log: StepLog,
+        settings: Monitors,
+        *,
+        keeps_adapter: bool = False,
+    ) -> None:
         self._loaded = loaded
+        self._keeps_adapter = keeps_adapter
         self._files = files
         self._log = log
         self._settings = settings
@@ -177,7 +187,11 @@ class Watch(TrainerCallback):
         """Write what is kept of this step, in the first process only; all of them stop."""
         found = read_monitors(self._log.seen, self._settings)
         if state.is_world_process_zero:
-            save_model(self._loaded.model, self._loaded.tokenizer, self._files.snapshot(found.step))
+            snapshot = save_model(
+                self._loaded.model, self._loaded.tokenizer, self._files.snapshot(found.step)
+            )
+            if self._keeps_adapter:
+                kwargs["model"].save_pretrained(snapshot / ADAPTER)
             append_rows(self._files.monitors, [found])
         if found.alarms and self._settings.on_alarm != "warn":
             control.should_training_stop = True

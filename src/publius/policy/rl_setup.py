@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from publius.errors import MissingExtra, UsageError
 from publius.policy.config import RLSettings
@@ -15,6 +15,7 @@ from publius.policy.reward_gate import RewardGate
 from publius.records import Prompt
 from publius.training.arguments import Optimisation, trainer_arguments
 from publius.training.environment import Device
+from publius.training.lora import adapter_config
 from publius.training.weights import LoadedModel, load_causal_lm
 
 if TYPE_CHECKING:
@@ -72,13 +73,26 @@ def build_trainer(
         args=config(**arguments),
         train_dataset=Dataset.from_list(rows),
         processing_class=loaded.tokenizer,
+        peft_config=adapter_config(settings.lora, task="CAUSAL_LM", seed=seed),
     )
     if reference is not None:
-        weights = load_causal_lm(reference).model.state_dict()
-        cast(Any, trainer.accelerator.unwrap_model(trainer.ref_model)).load_state_dict(weights)
+        _measure_from(trainer, reference)
     trainer.tokens_in_memory = settings.tokens_in_memory
     trainer.share_prompts(samples=settings.rollouts == "torch")
     return trainer
+
+
+def _measure_from(trainer: Any, reference: Path) -> None:
+    """Make `reference` what the KL is measured from, instead of the start."""
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = load_causal_lm(reference).model
+    if trainer.ref_model is not None:
+        trainer.accelerator.unwrap_model(trainer.ref_model).load_state_dict(model.state_dict())
+        return
+    # with low-rank updates TRL has no reference of its own: the start is the policy without them
+    add_fused_lm_head(model, temperature=trainer.temperature)
+    trainer.ref_model = trainer.accelerator.prepare_model(model, evaluation_mode=True)
 
 
 def rollout_arguments(settings: RLSettings, device: Device) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from publius.policy.rollout import Sampler, sampler_of
 from publius.records import Message
 from publius.training.answer_head import TokenScores, score_siblings, use_answer_head
 from publius.training.chat import encode_chat
+from publius.training.lora import inner_model
 from publius.training.recomputation import keep_activations
 from publius.training.shared_prompt import Siblings, can_share_prompts
 
@@ -48,11 +49,13 @@ class PolicyTrainer(_Trainer):
 
     def share_prompts(self, *, samples: bool = True) -> None:
         """Put the lean head on the policy and on its reference, and share prompts if both can."""
-        models = [cast(Any, model) for model in (self.model, self.ref_model) if model is not None]
+        models = [inner_model(model) for model in (self.model, self.ref_model) if model is not None]
         has_heads = [use_answer_head(model, temperature=self.temperature) for model in models]
         self._shares = all(has_heads) and all(can_share_prompts(model) for model in models)
         if self._shares and samples:
-            self._sampler = sampler_of(models[0], is_bf16=bool(self.args.bf16), pad_id=self._pad_id)
+            self._sampler = sampler_of(
+                cast(Any, self.model), is_bf16=bool(self.args.bf16), pad_id=self._pad_id
+            )
         self._forget_apart()
 
     @property

@@ -17,7 +17,7 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 from publius.policy.rl_trainer import PolicyTrainer
 
 
-class RLOOPolicyTrainer(PolicyTrainer, RLOOTrainer):
+class RLOOPolicyTrainer(PolicyTrainer, RLOOTrainer):  # pyright: ignore[reportIncompatibleMethodOverride]
     """An `RLOOTrainer` that logs what the GRPO trainer does; what vLLM sampled is not compared."""
 
     _sampled: list[list[float]] | None = None
