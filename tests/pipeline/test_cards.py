@@ -93,7 +93,7 @@ def test_a_later_round_counts_all_rounds_and_names_who_paid(
     recipe = write_tiny_recipe(tmp_path, *stages)
     other = out[1] / "stages/pm/model"
     pms = f'rl.pms=[{{ name = "own" }}, {{ name = "an|other", pm = "{other}", weight = 0.25 }}]'
-    loaded = load_recipe(recipe, settings=[pms], environment={})
+    loaded = load_recipe(recipe, settings=[pms, "rl.algorithm=rloo", "rl.lora.rank=2"], environment={})
     run_recipe(loaded, tmp_path / "run", Listener(lambda _: None, lambda *_: None))
     found = {name: read_manifest(tmp_path / f"run/stages/{name}") for name in stages}
     n_asked = sum(
@@ -103,7 +103,7 @@ def test_a_later_round_counts_all_rounds_and_names_who_paid(
     )
     card = (tmp_path / "run/stages/rl-2/model/README.md").read_text()
     assert f"| labelled comparisons, asked | {n_asked} |" in card
-    assert "GRPO, 6 steps" in card
+    assert "RLOO, 6 steps" in card
     assert "| `an¦other` | 0.25 | `sha256:" in card
     assert "Right on held-out comparisons: " in card or "not measured" in card
 

@@ -80,8 +80,8 @@ class DPOSettings:
 
     `learn_from`: the last revision over the draft ("revisions"), what the stage `label` labelled ("labels"),
     or "both"; a pair that is in both has the label of the stage. `labels = "hard"` makes every label 0 or 1.
-    `lora` and `checkpoint_every` as for `sft`; the tie is then to the start without the updates, and no
-    second model is held in memory.
+    `lora` and `checkpoint_every` as for `sft`; with low-rank updates the start is the policy without them,
+    and not a second model in memory.
     """
 
     learn_from: Literal["revisions", "labels", "both"] = "revisions"
@@ -203,8 +203,8 @@ class RLSettings:
     elsewhere transformers; "vllm", TRL's vLLM in the training process, which takes `vllm_memory` of the GPU;
     "vllm-server", one that `trl vllm-serve` has started at the address `vllm_server`.
 
-    `lora` as for `sft`: the KL is measured from the start without the updates, and no second model is held
-    in memory, but for a later round, whose reference is where the first one started.
+    `lora` as for `sft`: the KL is then measured from the policy without its updates, which is the start, and
+    not from a second model in memory. A later round has one, since its reference is the first round's start.
     """
 
     steps: int = 15
