@@ -13,7 +13,7 @@ from publius.store import read_manifest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.tiny
 Write = Callable[..., str]
-SETTINGS = ("pm.lora.rank=2", "pm.lora.keep_adapter=true")
+SETTINGS = tuple(f"{stage}.lora.{one}" for stage in ("pm", "rl") for one in ("rank=2", "keep_adapter=true"))
 
 
 def run(recipe: str, out: Path, only: list[str] | None = None) -> dict[str, str]:
@@ -76,9 +76,14 @@ def test_models_and_adapter_load_unchanged_beside_their_cards(out: tuple[str, Pa
     torch.testing.assert_close(
         adapted(input_ids=ids).logits, whole(input_ids=ids).logits, rtol=1e-3, atol=1e-5
     )
-    card = (stages / "pm/model/adapter/README.md").read_text()
-    assert "library_name: peft" in card
-    assert "More Information Needed" not in card
+    before = AutoModelForCausalLM.from_pretrained(stages / "sft/model").eval()
+    adapted = PeftModel.from_pretrained(before, stages / "rl/model/adapter").eval()
+    torch.testing.assert_close(adapted(input_ids=ids).logits, policy.eval()(input_ids=ids).logits)
+    for stage in ("pm", "rl"):
+        card = (stages / stage / "model/adapter/README.md").read_text()
+        assert "library_name: peft" in card
+        assert "More Information Needed" not in card
+        assert ("model of the stage sft" in card) is (stage == "rl")
 
 
 def test_a_later_round_counts_all_rounds_and_names_who_paid(
@@ -88,7 +93,7 @@ def test_a_later_round_counts_all_rounds_and_names_who_paid(
     recipe = write_tiny_recipe(tmp_path, *stages)
     other = out[1] / "stages/pm/model"
     pms = f'rl.pms=[{{ name = "own" }}, {{ name = "an|other", pm = "{other}", weight = 0.25 }}]'
-    loaded = load_recipe(recipe, settings=[pms], environment={})
+    loaded = load_recipe(recipe, settings=[pms, "rl.algorithm=rloo", "rl.lora.rank=2"], environment={})
     run_recipe(loaded, tmp_path / "run", Listener(lambda _: None, lambda *_: None))
     found = {name: read_manifest(tmp_path / f"run/stages/{name}") for name in stages}
     n_asked = sum(
@@ -98,7 +103,7 @@ def test_a_later_round_counts_all_rounds_and_names_who_paid(
     )
     card = (tmp_path / "run/stages/rl-2/model/README.md").read_text()
     assert f"| labelled comparisons, asked | {n_asked} |" in card
-    assert "GRPO, 6 steps" in card
+    assert "RLOO, 6 steps" in card
     assert "| `an¦other` | 0.25 | `sha256:" in card
     assert "Right on held-out comparisons: " in card or "not measured" in card
 

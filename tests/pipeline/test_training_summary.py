@@ -82,7 +82,8 @@ def test_what_the_monitors_read_reaches_the_report() -> None:
         weights_hash="sha256:0",
     )
     figures = json.loads(canonical_json(encode(report)))
-    found = summarise_rl(figures, RLSettings())
+    found = summarise_rl(figures, RLSettings(algorithm="rloo"))
+    assert found.algorithm == "RLOO"
     assert (found.stopped, found.best_step, found.kept_step) == ("KL", 2, 4)
     assert [step.held_out_reward for step in found.steps] == [0.4] * 4
     kl = next(one for one in found.monitors if one.name == "KL")

@@ -3,14 +3,17 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from low_rank import assert_low_rank
 from publius.errors import DataError
 from publius.policy.config import DPOSettings
-from publius.policy.dpo import dpo_rows, train_dpo
+from publius.policy.dpo import build_trainer, dpo_rows, train_dpo
 from publius.records import Comparison, Preference, conversation
+from publius.training.environment import find_device
+from publius.training.lora import Lora
 from publius.training.report import Skipped
 from publius.training.weights import load_causal_lm
 
@@ -114,6 +117,37 @@ def _margin(start: Path, trained: Path, preference: Preference) -> float:
         for answer in (row.chosen_ids, row.rejected_ids)
     ]
     return gained[0] - gained[1]
+
+
+def test_low_rank_updates_widen_the_margin_from_the_start_without_them(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    lora = Lora(rank=4, keep_adapter=True)
+    settings = replace(SETTINGS, learning_rate=1e-2, is_bf16=False, lora=lora)
+    given = [_preference(i) for i in range(16)]
+    report = train_dpo(
+        tiny_model_dir, given, tmp_path / "dpo", settings=settings, seed=1, on_progress=lambda *_: None
+    )
+    assert report.losses[0].loss == pytest.approx(math.log(2), abs=1e-6)
+    assert report.losses[-1].loss < math.log(2) - 0.01
+    assert _margin(tiny_model_dir, tmp_path / "dpo", given[0]) > 0.5
+    before = load_causal_lm(tiny_model_dir).model
+    merged = load_causal_lm(tmp_path / "dpo").model
+    assert_low_rank(before, merged, rank=4)
+    adapted = peft.PeftModel.from_pretrained(before, tmp_path / "dpo" / "adapter").eval()
+    ids = torch.tensor([[5, 6, 7, 8]])
+    torch.testing.assert_close(adapted(input_ids=ids).logits, merged(input_ids=ids).logits)
+
+
+def test_low_rank_updates_need_no_second_model(tiny_model_dir: Path, tmp_path: Path) -> None:
+    loaded = load_causal_lm(tiny_model_dir)
+    rows = dpo_rows(loaded.tokenizer, [_preference(i) for i in range(4)], max_length=64).rows
+    n_weights = loaded.model.num_parameters()
+    settings = replace(SETTINGS, lora=Lora(rank=2))
+    trainer = build_trainer(loaded, rows, tmp_path, settings=settings, seed=1, device=find_device())
+    assert trainer.ref_model is None
+    assert cast(Any, trainer.model).num_parameters() < 1.2 * n_weights
 
 
 @pytest.mark.parametrize("prob", [0.8, 0.3])

@@ -15,6 +15,7 @@ from publius.policy.sft import train_sft
 from publius.preference.config import PMSettings
 from publius.preference.pm import train_preference_model
 from publius.records import Comparison, Demonstration, Preference, conversation, is_held_back
+from publius.training.lora import Lora
 from publius.training.report import TrainingReport
 
 torch = pytest.importorskip("torch")
@@ -41,12 +42,19 @@ def _preference(i: int) -> Preference:
 
 
 def train_all(start: Path, out: Path) -> None:
-    """Train the four that learn from rows, and write down their losses."""
+    """Train what learns from rows, and write down the losses."""
     out.mkdir(exist_ok=True)
     preferences = [_preference(i) for i in range(40)]
     sft = train_sft(start, _demonstrations(), out / "sft", settings=SFT, **TOLD)
-    dpo = train_dpo(
-        start, preferences[:N_ROWS], out / "dpo", settings=DPOSettings(micro_batch_size=2, **STEP), **TOLD
+    dpo, dpo_lora = (
+        train_dpo(
+            start,
+            preferences[:N_ROWS],
+            out / name,
+            settings=DPOSettings(micro_batch_size=2, lora=lora, **STEP),
+            **TOLD,
+        )
+        for name, lora in (("dpo", Lora()), ("dpo-lora", Lora(rank=2, keep_adapter=True)))
     )
     pm = train_preference_model(
         start,
@@ -56,7 +64,8 @@ def train_all(start: Path, out: Path) -> None:
         **TOLD,
     )
     if int(os.environ.get("RANK", "0")) == 0:
-        losses = {name: _losses(report) for name, report in (("sft", sft), ("dpo", dpo), ("pm", pm.training))}
+        reports = {"sft": sft, "dpo": dpo, "dpo-lora": dpo_lora, "pm": pm.training}
+        losses = {name: _losses(report) for name, report in reports.items()}
         (out / "losses.json").write_text(json.dumps(losses))
 
 
@@ -81,7 +90,7 @@ def trained(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-@pytest.mark.parametrize("name", ["sft", "dpo", "pm"])
+@pytest.mark.parametrize("name", ["sft", "dpo", "dpo-lora", "pm"])
 def test_the_number_of_processes_changes_nothing(trained: Path, tiny_model_dir: Path, name: str) -> None:
     from safetensors.torch import load_file
 

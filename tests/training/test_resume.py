@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,12 +54,8 @@ def _sft(
     return report.losses, report.weights_hash
 
 
-def _sft_lora(start: Path, out: Path, on_progress: Progress) -> object:
-    return _sft(start, out, on_progress, lora=Lora(rank=2))
-
-
-def _dpo(start: Path, out: Path, on_progress: Progress) -> object:
-    settings = DPOSettings(**_COMMON, micro_batch_size=1, checkpoint_every=2)
+def _dpo(start: Path, out: Path, on_progress: Progress, *, lora: Lora = Lora()) -> object:  # noqa: B008 - frozen
+    settings = DPOSettings(**_COMMON, micro_batch_size=1, checkpoint_every=2, lora=lora)
     report = train_dpo(start, _PAIRS, out, settings=settings, seed=5, on_progress=on_progress)
     return report.losses, report.weights_hash
 
@@ -68,11 +66,7 @@ def _pm(start: Path, out: Path, on_progress: Progress, *, lora: Lora = Lora()) -
     return report.training.losses, report.training.weights_hash, report.scale, report.held_out
 
 
-def _pm_lora(start: Path, out: Path, on_progress: Progress) -> object:
-    return _pm(start, out, on_progress, lora=Lora(rank=2))
-
-
-def _rl(start: Path, out: Path, on_progress: Progress) -> object:
+def _rl(start: Path, out: Path, on_progress: Progress, **changes: Any) -> object:
     prompts = [
         Prompt(f"p{i}", _PURPOSES[i % 3], "kind", "train", asked) for i, asked in enumerate(_QUESTIONS)
     ]
@@ -85,6 +79,7 @@ def _rl(start: Path, out: Path, on_progress: Progress) -> object:
         micro_batch_size=2,
         snapshot_every=2,
         is_bf16=False,
+        **changes,
     )
     report = train_rl(
         start,
@@ -101,7 +96,17 @@ def _rl(start: Path, out: Path, on_progress: Progress) -> object:
     return steps, logs, report.monitors, report.weights_hash
 
 
-RUNS = {"sft": _sft, "sft-lora": _sft_lora, "dpo": _dpo, "pm": _pm, "pm-lora": _pm_lora, "rl": _rl}
+RUNS = {
+    "sft": _sft,
+    "sft-lora": partial(_sft, lora=Lora(rank=2)),
+    "dpo": _dpo,
+    "dpo-lora": partial(_dpo, lora=Lora(rank=2)),
+    "pm": _pm,
+    "pm-lora": partial(_pm, lora=Lora(rank=2)),
+    "rl": _rl,
+    "rloo": partial(_rl, algorithm="rloo"),
+    "rl-lora": partial(_rl, lora=Lora(rank=2)),
+}
 
 
 def _until(step: int) -> Progress:

@@ -15,7 +15,7 @@ from typing import Any
 from publius.engines.models import find_model
 from publius.pipeline.conclusions import conclude
 from publius.pipeline.context import RunContext
-from publius.pipeline.lineage import TRAINED
+from publius.pipeline.lineage import TRAINED, trained_from
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.report_stage import versions
 from publius.pipeline.rounds import all_of, kind_of, split_name
@@ -59,7 +59,7 @@ def _write(path: Path, text: str) -> None:
 def _card(
     context: RunContext, run: Run, done: Mapping[str, StageManifest], name: str, kind: CardKind
 ) -> ModelCard:
-    recipe, models = context.recipe, context.recipe.models
+    recipe = context.recipe
     part = _made_with(recipe, name)
     figures: dict[str, Any] = {stage: manifest.figures for stage, manifest in done.items()}
     own = {stage: figures[stage] for stage in sorted(part, key=split_name) if stage in figures}
@@ -76,7 +76,7 @@ def _card(
         method=_METHODS[kind_of(name)],
         kind=kind,
         weights=figures[name].get("training", figures[name])["weights_hash"],
-        base=_base(context, models.preference_start if kind_of(name) == "pm" else models.policy),
+        base=_adapted(context, run, name) if kind == "adapter" else _base(context, _began(recipe, name)),
         seed=recipe.seed,
         versions=versions(),
         constitutions=tuple(dict.fromkeys(shown)),
@@ -111,6 +111,20 @@ def _rewards(recipe: Recipe) -> Iterator[RewardPart]:
     for one in recipe.rl.reward_models():
         if one.pm and one.weight:
             yield RewardPart(one.name, one.weight, weights_hash(Path(one.pm)))
+
+
+def _began(recipe: Recipe, name: str) -> ModelRole:
+    return recipe.models.preference_start if kind_of(name) == "pm" else recipe.models.policy
+
+
+def _adapted(context: RunContext, run: Run, name: str) -> BaseModel:
+    """Return what an adapter is to be put on: the model that its stage began with."""
+    base = _base(context, _began(context.recipe, name))
+    start = trained_from(context.recipe, name)
+    if start == "start":
+        return base
+    path = run.stage_path(start) / MODEL
+    return BaseModel(f"model of the stage {start}", weights_hash(path), base.licence, repository=None)
 
 
 def _base(context: RunContext, role: ModelRole) -> BaseModel:

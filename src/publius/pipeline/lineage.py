@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from publius.feedback.config import LabelConfig
 from publius.pipeline.recipe import Recipe
-from publius.pipeline.rounds import all_of, in_round
+from publius.pipeline.rounds import all_of, in_round, split_name
 
 POLICIES = ("sft", "dpo", "rl")
 TRAINED = (*POLICIES, "pm")  # the stages whose `model/` is a trained one
@@ -32,6 +32,12 @@ def label_config(recipe: Recipe, number: int) -> LabelConfig:
 def policy_before(recipe: Recipe, number: int) -> str:
     """Return the policy that a round begins with."""
     return recipe.rl_start if number == 1 else in_round("rl", number - 1)
+
+
+def trained_from(recipe: Recipe, name: str) -> str:
+    """Return the policy that a stage trains on from; "start" is none of a stage."""
+    kind, number = split_name(name)
+    return {"dpo": "sft", "rl": policy_before(recipe, number)}.get(kind, "start")
 
 
 def label_stages(recipe: Recipe, number: int) -> tuple[str, ...]:

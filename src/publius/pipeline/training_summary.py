@@ -71,7 +71,7 @@ def all_rounds(figures: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def summarise_rl(figures: Mapping[str, Any], settings: RLSettings) -> RLSummary:
     """Return the steps of reinforcement learning; KL is per answer, in nats."""
     return RLSummary(
-        algorithm="GRPO",
+        algorithm=settings.algorithm.upper(),
         n_per_step=settings.prompts_per_step * settings.num_generations,
         steps=tuple(
             RLStep(

@@ -80,7 +80,8 @@ class DPOSettings:
 
     `learn_from`: the last revision over the draft ("revisions"), what the stage `label` labelled ("labels"),
     or "both"; a pair that is in both has the label of the stage. `labels = "hard"` makes every label 0 or 1.
-    `checkpoint_every` as for `sft`.
+    `lora` and `checkpoint_every` as for `sft`; with low-rank updates the start is the policy without them,
+    and not a second model in memory.
     """
 
     learn_from: Literal["revisions", "labels", "both"] = "revisions"
@@ -93,6 +94,7 @@ class DPOSettings:
     max_length: int = 512
     is_bf16: bool = True
     checkpoint_every: int = 20
+    lora: Lora = field(default_factory=Lora)
 
     def __post_init__(self) -> None:
         require(
@@ -178,11 +180,16 @@ class RewardModel:
 class RLSettings:
     """How to learn from rewards.
 
-    `pms` are the preference models that pay, none: the run's alone, its rewards as they are. `loss_type` and
-    `scale_rewards` are TRL's words: "dapo" divides the sum over all tokens of a step by their number, "grpo"
-    takes each answer's mean first, so that a long answer's tokens count less, "dr_grpo" divides by the
-    limit of length, so that length has no part, "bnpo" is "dapo" within a micro-batch; advantages are divided
-    by the rewards' spread within the "group" of a prompt's answers, within the "batch", or by "none".
+    `pms` are the preference models that pay, none: the run's alone, its rewards as they are.
+
+    `algorithm`: "grpo", where the KL divergence from the start is a term of the loss, or "rloo", where `beta`
+    times that of the whole answer is taken from its reward, an answer's advantage is what it earns over the
+    mean of its siblings, undivided, and the log-probability of an answer counts as a whole.
+    `loss_type` and `scale_rewards` belong to GRPO, and with "rloo" are refused; they are TRL's words: "dapo"
+    (that of None) divides the sum over all tokens of a step by their number, "grpo" takes each answer's mean
+    first, so that a long answer's tokens count less, "dr_grpo" divides by the limit of length, so that length
+    has no part, "bnpo" is "dapo" within a micro-batch; advantages are divided by the rewards' spread within
+    the "group" (that of None) of a prompt's answers, within the "batch", or by "none".
 
     A step takes `prompts_per_step` prompts and `num_generations` answers to each. `beta` penalises the KL
     divergence from the start; with 0 it is measured and logged all the same. Prompts longer than
@@ -195,6 +202,9 @@ class RLSettings:
     `rollouts` says who samples: "torch", on a CPU a copy of the policy with its own batched decoding and
     elsewhere transformers; "vllm", TRL's vLLM in the training process, which takes `vllm_memory` of the GPU;
     "vllm-server", one that `trl vllm-serve` has started at the address `vllm_server`.
+
+    `lora` as for `sft`: the KL is then measured from the policy without its updates, which is the start, and
+    not from a second model in memory. A later round has one, since its reference is the first round's start.
     """
 
     steps: int = 15
@@ -203,7 +213,7 @@ class RLSettings:
     max_prompt_length: int = 256
     max_completion_length: int = 48
     temperature: float = 1.0
-    beta: float = 0.04  # as in arXiv:2402.03300, where rewards are scaled by group as here
+    beta: float = 0.04  # as in arXiv:2402.03300, where rewards are scaled by group as in GRPO here
     learning_rate: float = 1e-5  # the first step moves the 135M by a KL of 0.0016 a token
     micro_batch_size: int = 0
     tokens_in_memory: int = 1200
@@ -212,12 +222,14 @@ class RLSettings:
     weight_red_team: float = 0.25
     weight_trait: float = 0.25
     is_bf16: bool = True
-    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = "dapo"
-    scale_rewards: Literal["group", "batch", "none"] = "group"
+    algorithm: Literal["grpo", "rloo"] = "grpo"
+    loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] | None = None
+    scale_rewards: Literal["group", "batch", "none"] | None = None
     pms: tuple[RewardModel, ...] = ()
     rollouts: Literal["torch", "vllm", "vllm-server"] = "torch"
     vllm_memory: float = 0.3
     vllm_server: str = "http://localhost:8000"
+    lora: Lora = field(default_factory=Lora)
     monitors: Monitors = field(default_factory=Monitors)
 
     def __post_init__(self) -> None:
@@ -227,6 +239,14 @@ class RLSettings:
         require(self, "rl", weight_helpful=0, weight_red_team=0, weight_trait=0)
         if not self.weight_helpful + self.weight_red_team + self.weight_trait > 0:
             raise DataError("all prompt weights are 0", where="rl", todo="give one purpose a weight")
+        grpo_only = {"loss_type": self.loss_type, "scale_rewards": self.scale_rewards}
+        given = [name for name, value in grpo_only.items() if value is not None]
+        if self.algorithm == "rloo" and given:
+            raise DataError(
+                f"{' and '.join(given)} belong to GRPO: RLOO takes answers whole and divides no advantage",
+                where="rl",
+                todo='leave them out, or set rl.algorithm = "grpo"',
+            )
         names = [model.name for model in self.pms]
         if len(set(names)) < len(names):
             raise DataError(f"two preference models have one name: {names}", where="rl.pms")

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from publius.errors import DataError
 from publius.policy.config import DPOSettings
@@ -21,6 +21,7 @@ from publius.training.arguments import Optimisation, fill_last_batch, trainer_ar
 from publius.training.batches import grouped_order, largest_batch
 from publius.training.chat import encode_answer
 from publius.training.environment import Device, find_device, quiet, require_training
+from publius.training.lora import adapter_config, inner_model, merge
 from publius.training.report import TrainingReport, skipped_rows
 from publius.training.running import finish, prepare_work, run_key, run_trainer
 from publius.training.weights import LoadedModel, load_causal_lm
@@ -86,8 +87,9 @@ def train_dpo(
             )
         key = run_key(settings, seed=seed, start=start, rows=data.rows)
         work = prepare_work(out, key=key, device=device)
-        trainer = _trainer(loaded, data.rows, work, settings=settings, seed=seed, device=device)
+        trainer = build_trainer(loaded, data.rows, work, settings=settings, seed=seed, device=device)
         losses, n_resumed = run_trainer(trainer, device=device, on_progress=on_progress)
+        merge(trainer.model, settings.lora, work=work, keeps=device.is_first)
         saved_hash = finish(loaded, out=out, work=work, device=device)
     return TrainingReport(
         steps=len(losses),
@@ -142,7 +144,7 @@ def _encode(
     return prompt_ids, answer_ids
 
 
-def _trainer(
+def build_trainer(
     loaded: LoadedModel,
     rows: Sequence[DPORow],
     work: Path,
@@ -177,8 +179,10 @@ def _trainer(
         args=DPOConfig(**arguments, beta=settings.beta, max_length=None, remove_unused_columns=False),
         train_dataset=Dataset.from_list([row._asdict() for row in (*rows, filler)]).select(dealt),
         processing_class=loaded.tokenizer,
+        peft_config=adapter_config(settings.lora, task="CAUSAL_LM", seed=seed),
     )
     trainer.keep_labels()
     for model in (trainer.model, trainer.ref_model):
-        use_answer_head(cast(Any, model))
+        if model is not None:
+            use_answer_head(inner_model(model))
     return trainer

@@ -9,7 +9,8 @@ Letters: B rows; R = 2 B answers, the chosen ones first.
 Paper: none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -54,13 +55,22 @@ class TokenisedDPOTrainer(DPOTrainer):
     ) -> Any:
         """Return the part of a step's mean loss that a micro-batch makes up."""
         prob_chosen_B, counts_B = inputs.pop("prob_chosen"), _has_answers(inputs)
-        with torch.no_grad():
-            reference_R = _log_probs(cast(torch.nn.Module, self.ref_model), inputs)
+        with torch.no_grad(), self._reference(model) as reference:
+            reference_R = _log_probs(reference, inputs)
         reward_R = self.beta * (_log_probs(model, inputs) - reference_R)
         chosen_B, rejected_B = reward_R.chunk(2)
         loss_B = soft_label_loss(chosen_B, rejected_B, prob_chosen_B)
         n_rows = counts_B.sum() if num_items_in_batch is None else num_items_in_batch
         return (loss_B * counts_B).sum() * self.accelerator.num_processes / n_rows
+
+    @contextmanager
+    def _reference(self, model: torch.nn.Module) -> Generator[torch.nn.Module]:
+        """Give the start: a model of its own, or the policy without its low-rank updates."""
+        if self.ref_model is not None:
+            yield cast(torch.nn.Module, self.ref_model)
+            return
+        with cast(Any, self.accelerator.unwrap_model(model)).disable_adapter():
+            yield model
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset

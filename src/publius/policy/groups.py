@@ -54,11 +54,11 @@ def groups_of(
     if not together:
         return [Group(prompt_ids, (answer_ids,), (place,)) for prompt_ids, answer_ids, place in sorted(found)]
     members: dict[tuple[int, ...], list[tuple[list[int], int]]] = {}
-    for asked, answer, place in sorted(found):
-        members.setdefault(asked, []).append((answer, place))
+    for prompt_ids, answer_ids, place in sorted(found):
+        members.setdefault(prompt_ids, []).append((answer_ids, place))
     return [
-        Group(asked, tuple(answer for answer, _ in own), tuple(place for _, place in own))
-        for asked, own in members.items()
+        Group(prompt_ids, tuple(answer_ids for answer_ids, _ in own), tuple(place for _, place in own))
+        for prompt_ids, own in members.items()
     ]
 
 

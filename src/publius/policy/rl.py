@@ -1,14 +1,15 @@
-"""Train a policy on rewards by GRPO, with the KL divergence from its start measured at every step.
+"""Train a policy on rewards by GRPO or RLOO, with the KL divergence from its start measured at every step.
 
 At every snapshot the monitors read what was answered since; an alarm is kept in the log, and ends the run
 where the settings say so. The run can be killed at any time: started again with the same input it goes on
 from its last complete checkpoint and makes the same steps.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, §4.2 (RL from AI feedback). Departure: GRPO
-(arXiv:2402.03300) instead of PPO, so no value function; rewards are scaled within the answers to a prompt.
+(arXiv:2402.03300) or RLOO (arXiv:2402.14740) instead of PPO, so no value function: an answer's reward is
+held against those of the other answers to its prompt.
 """
 
-import importlib.util
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,17 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from publius.errors import DataError, MissingExtra, UsageError
+from publius.errors import DataError
 from publius.policy.config import RLSettings
 from publius.policy.mix import draw_prompts
 from publius.policy.monitors import SnapshotReadings, best_snapshot
 from publius.policy.reward_gate import RewardGate
 from publius.policy.rewards import Reward
 from publius.policy.rl_log import RLStep, read_rows
+from publius.policy.rl_setup import build_trainer, rollout_arguments
 from publius.records import Message, Prompt
-from publius.training.arguments import Optimisation, trainer_arguments
 from publius.training.chat import encode_chat
 from publius.training.environment import Device, find_device, quiet, require_training, wait_for_all
+from publius.training.lora import ADAPTER
 from publius.training.report import Skipped, skipped_rows
 from publius.training.running import prepare_work, run_key, run_trainer
 from publius.training.weights import LoadedModel, load_causal_lm, save_model, weights_hash
@@ -34,12 +36,8 @@ from publius.training.workroom import publish
 
 if TYPE_CHECKING:
     from publius.policy.rl_callbacks import RunFiles
-    from publius.policy.rl_trainer import PolicyTrainer
 
 _RESULT = "result"  # the directory in which log, snapshots and at last the model come together
-# TRL measures the KL only where it is penalised. With a factor this small its gradient is lost in the
-# rounding of any other, and Adam's ε swallows it where there is no other.
-_MEASURED_ONLY = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,91 +185,6 @@ def _weights(settings: RLSettings) -> dict[str, float]:
     }
 
 
-def build_trainer(
-    loaded: LoadedModel,
-    drawn: Sequence[Prompt],
-    gate: RewardGate,
-    work: Path,
-    *,
-    settings: RLSettings,
-    seed: int,
-    device: Device,
-    reference: Path | None = None,
-) -> "PolicyTrainer":
-    """Return TRL's trainer over prompts that are drawn and in order; the KL is measured from `reference`."""
-    from datasets import Dataset
-    from trl.trainer.grpo_config import GRPOConfig
-
-    from publius.policy.rl_trainer import PolicyTrainer
-
-    batch_size = settings.prompts_per_step * settings.num_generations
-    optimisation = Optimisation(
-        settings.learning_rate, batch_size, micro_batch_size=settings.micro_batch_size or batch_size
-    )
-    arguments: dict[str, Any] = trainer_arguments(
-        optimisation,
-        device=device,
-        work=work,
-        seed=seed,
-        is_bf16=settings.is_bf16,
-        n_tokens=0,  # the trainer cuts a step by tokens and recomputes what must be
-        checkpoint_every=settings.snapshot_every,
-    )
-    arguments |= {
-        "max_steps": settings.steps,
-        "shuffle_dataset": False,
-        "num_generations": settings.num_generations,
-        "max_completion_length": settings.max_completion_length,
-        "temperature": settings.temperature,
-        "beta": settings.beta or _MEASURED_ONLY,
-        "loss_type": settings.loss_type,
-        "scale_rewards": settings.scale_rewards,
-        **rollout_arguments(settings, device),
-    }
-    rows = [
-        {"prompt": [{"role": m.role, "content": m.content} for m in prompt.messages], "row": row}
-        for row, prompt in enumerate(drawn)
-    ]
-    trainer = PolicyTrainer(
-        model=loaded.model,
-        reward_funcs=[gate],
-        args=GRPOConfig(**arguments),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=loaded.tokenizer,
-    )
-    if reference is not None:
-        weights = load_causal_lm(reference).model.state_dict()
-        cast(Any, trainer.accelerator.unwrap_model(trainer.ref_model)).load_state_dict(weights)
-    trainer.tokens_in_memory = settings.tokens_in_memory
-    trainer.share_prompts(samples=settings.rollouts == "torch")
-    return trainer
-
-
-def rollout_arguments(settings: RLSettings, device: Device) -> dict[str, Any]:
-    """Return TRL's arguments for who samples.
-
-    Raises:
-        UsageError: vLLM is asked for, and there is no GPU.
-        MissingExtra: vLLM is asked for, and is not installed.
-    """
-    if settings.rollouts == "torch":
-        return {}
-    if device.kind == "cpu":
-        raise UsageError(
-            f"rl.rollouts = {settings.rollouts!r} needs a GPU: TRL hands the weights over on it",
-            todo='set rl.rollouts = "torch"',
-        )
-    if importlib.util.find_spec("vllm") is None:
-        raise MissingExtra("vllm", "vllm")
-    if settings.rollouts == "vllm-server":
-        return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": settings.vllm_server}
-    return {
-        "use_vllm": True,
-        "vllm_mode": "colocate",
-        "vllm_gpu_memory_utilization": settings.vllm_memory,
-    }
-
-
 def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
     """Train from the last complete checkpoint; return its step, 0 if there is none."""
     from publius.policy.rl_callbacks import StepLog, Watch
@@ -286,6 +199,7 @@ def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
     wait_for_all(run.device)
     if n_done == run.settings.steps or _stopping(read_rows(files.monitors, SnapshotReadings), run.settings):
         return n_done  # it was killed between its last step and its end
+    keeps_adapter = bool(run.settings.lora.rank) and run.settings.lora.keep_adapter
     log = StepLog(files, run.gate, run.drawn, device=run.device, window=monitors.window)
     trainer = build_trainer(
         run.loaded,
@@ -301,7 +215,7 @@ def _train(run: _Run, *, on_progress: Callable[[int, int], None]) -> int:
         trainer,
         device=run.device,
         on_progress=on_progress,
-        callbacks=(log, Watch(run.loaded, files, log, monitors)),
+        callbacks=(log, Watch(run.loaded, files, log, monitors, keeps_adapter=keeps_adapter)),
         at_most=n_done,
     )
     return n_done
@@ -325,6 +239,9 @@ def _publish(run: _Run, out: Path, *, step: int, is_loaded: bool) -> None:
     built = save_model(chosen.model, chosen.tokenizer, run.work / "model")
     for file in built.iterdir():
         file.replace(run.files.directory / file.name)
+    adapter = run.files.snapshot(step) / ADAPTER
+    if adapter.exists():
+        shutil.copytree(adapter, run.files.directory / ADAPTER, dirs_exist_ok=True)
     publish(run.files.directory, out=out, work=run.work)
 
 

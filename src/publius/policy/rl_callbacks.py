@@ -23,6 +23,7 @@ from publius.policy.rewards import mean_parts
 from publius.policy.rl_log import STEPS, RLStep, Rollout, append_rows, keep_rows, read_rows
 from publius.records import Prompt
 from publius.training.environment import Device
+from publius.training.lora import ADAPTER
 from publius.training.weights import LoadedModel, save_model
 
 
@@ -101,8 +102,7 @@ class StepLog(TrainerCallback):
         scored = self._scored()
         number = self._files.steps_before + state.global_step
         answers = [_rollout(number, self._drawn[one.row], one) for one in scored]
-        prompts = [self._drawn[row] for row in dict.fromkeys(one.row for one in scored)]
-        step = self._step(number, logs, answers, prompts)
+        step = self._step(number, logs, answers, scored)
         if not math.isfinite(step.loss):
             raise DataError(
                 f"the loss of step {step.step} is {step.loss}",
@@ -122,7 +122,7 @@ class StepLog(TrainerCallback):
         return cast("list[Scored]", gather_object(own)) if self._device.n_processes > 1 else own
 
     def _step(
-        self, number: int, logs: dict[str, Any], answers: Sequence[Rollout], prompts: Sequence[Prompt]
+        self, number: int, logs: dict[str, Any], answers: Sequence[Rollout], scored: Sequence[Scored]
     ) -> RLStep:
         before, self._since = self._since, time.monotonic()
         length = float(logs["completions/mean_length"])
@@ -140,13 +140,22 @@ class StepLog(TrainerCallback):
             mean_length=length,
             clipped=float(logs["completions/clipped_ratio"]),
             n_unscored=sum(row.reward is None for row in answers),
-            prompt_ids=tuple(prompt.id for prompt in prompts),
+            prompt_ids=tuple(self._drawn[row].id for row in dict.fromkeys(one.row for one in scored)),
             seconds=self._since - before,
             parts=mean_parts([row.parts for row in answers]),
             rollout_gap=logs.get("rollout_gap"),
             rollout_beyond=logs.get("rollout_beyond"),
-            equal_rewards=logs["frac_reward_zero_std"],
+            equal_rewards=equal_rewards(scored),
         )
+
+
+def equal_rewards(scored: Sequence[Scored]) -> float:
+    """Return the share of answers in groups whose rewards are all the same, or fewer than two."""
+    found: dict[int, set[float]] = {one.row: set() for one in scored}
+    for one in scored:
+        if one.reward is not None:
+            found[one.row].add(one.reward)
+    return fmean(len(found[one.row]) < 2 for one in scored)
 
 
 def _rollout(step: int, prompt: Prompt, scored: Scored) -> Rollout:
@@ -157,8 +166,17 @@ def _rollout(step: int, prompt: Prompt, scored: Scored) -> Rollout:
 class Watch(TrainerCallback):
     """With every checkpoint write a snapshot and what the monitors read, and stop where they say so."""
 
-    def __init__(self, loaded: LoadedModel, files: RunFiles, log: StepLog, settings: Monitors) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        files: RunFiles,
+        log: StepLog,
+        settings: Monitors,
+        *,
+        keeps_adapter: bool = False,
+    ) -> None:
         self._loaded = loaded
+        self._keeps_adapter = keeps_adapter
         self._files = files
         self._log = log
         self._settings = settings
@@ -169,7 +187,11 @@ class Watch(TrainerCallback):
         """Write what is kept of this step, in the first process only; all of them stop."""
         found = read_monitors(self._log.seen, self._settings)
         if state.is_world_process_zero:
-            save_model(self._loaded.model, self._loaded.tokenizer, self._files.snapshot(found.step))
+            snapshot = save_model(
+                self._loaded.model, self._loaded.tokenizer, self._files.snapshot(found.step)
+            )
+            if self._keeps_adapter:
+                kwargs["model"].save_pretrained(snapshot / ADAPTER)
             append_rows(self._files.monitors, [found])
         if found.alarms and self._settings.on_alarm != "warn":
             control.should_training_stop = True

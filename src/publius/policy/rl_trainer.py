@@ -1,35 +1,38 @@
-"""TRL's GRPO trainer with our chat encoding and with prompts that are computed once for their answers.
+"""What TRL's trainers of GRPO and RLOO share here: chat encoding, sampling, and prompts computed once.
 
 A step is computed in parts that fit into memory: whole groups of answers with their prompt, so that parts
 share prompts and their gradients add up to the step's.
 
-Paper: Shao et al. 2024, arXiv:2402.03300, §4.1 (GRPO); TRL's defaults otherwise.
+Paper: none.
 """
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from publius.policy.groups import Group, cut_groups, groups_of
 from publius.policy.rollout import Sampler, sampler_of
 from publius.records import Message
 from publius.training.answer_head import TokenScores, score_siblings, use_answer_head
 from publius.training.chat import encode_chat
+from publius.training.lora import inner_model
 from publius.training.recomputation import keep_activations
 from publius.training.shared_prompt import Siblings, can_share_prompts
+
+if TYPE_CHECKING:
+    from trl.trainer.grpo_trainer import GRPOTrainer as _Trainer
+else:
+    _Trainer = object  # TRL's GRPO or RLOO trainer, in which what is called here is the same
 
 BEYOND = 0.5
 """Nats by which a token's log-probability as sampled and as trained may differ and not be counted."""
 
-_MEANS = ("kl", "entropy")  # what the log shows of TRL's means over a part's tokens
 
-
-class PolicyTrainer(GRPOTrainer):
-    """A `GRPOTrainer` to which control strings in prompts are text.
+class PolicyTrainer(_Trainer):
+    """Goes before TRL's trainer among the bases; control strings in prompts are text to it.
 
     Call `share_prompts` once it is built: log-probabilities are then computed over rows of siblings where
     model and device allow it (4 answers of 48 tokens to a prompt of 60: 58 % of the tokens), and answers
@@ -37,6 +40,7 @@ class PolicyTrainer(GRPOTrainer):
     """
 
     tokens_in_memory: int = 1200
+    _means: tuple[str, ...] = ("entropy",)  # what the log shows of TRL's means over a part's tokens
     _shares = False
     _sampler: Sampler | None = None
     _sampled_BC: Tensor | None = None
@@ -45,11 +49,13 @@ class PolicyTrainer(GRPOTrainer):
 
     def share_prompts(self, *, samples: bool = True) -> None:
         """Put the lean head on the policy and on its reference, and share prompts if both can."""
-        models = [cast(Any, model) for model in (self.model, self.ref_model) if model is not None]
+        models = [inner_model(model) for model in (self.model, self.ref_model) if model is not None]
         has_heads = [use_answer_head(model, temperature=self.temperature) for model in models]
         self._shares = all(has_heads) and all(can_share_prompts(model) for model in models)
         if self._shares and samples:
-            self._sampler = sampler_of(models[0], is_bf16=bool(self.args.bf16), pad_id=self._pad_id)
+            self._sampler = sampler_of(
+                cast(Any, self.model), is_bf16=bool(self.args.bf16), pad_id=self._pad_id
+            )
         self._forget_apart()
 
     @property
@@ -113,14 +119,7 @@ class PolicyTrainer(GRPOTrainer):
         return super()._compute_loss(model, inputs) * self._share
 
     def _share_of(self, part: dict[str, Tensor], step: dict[str, Tensor]) -> float:
-        """Return what a part's loss weighs in the step's: TRL divides it by what is in the part.
-
-        "dapo" is divided by the whole step's tokens already.
-        """
-        if self.loss_type == "dapo":
-            return 1.0
-        if self.loss_type == "bnpo":
-            return float(part["completion_mask"].sum() / step["completion_mask"].sum())
+        """Return what a part's loss weighs in the step's: TRL divides it by the answers in the part."""
         return len(part["completion_mask"]) / len(step["completion_mask"])
 
     def _get_per_token_logps_and_entropies(
@@ -210,7 +209,7 @@ class PolicyTrainer(GRPOTrainer):
         """Make one mean over the step's tokens of TRL's means over each part's."""
         weights = torch.tensor(n_tokens, dtype=torch.float32, device=self.accelerator.device)
         weights = cast(Tensor, cast(Any, self.accelerator).reduce(weights))
-        for name in _MEANS:
+        for name in self._means:
             values = self._metrics["train"].get(name)
             if values:
                 own = torch.tensor(values[-len(n_tokens) :], device=weights.device)

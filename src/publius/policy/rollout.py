@@ -9,7 +9,6 @@ Letters: U prompts, L answers that go on, T tokens, H features, V vocabulary.
 Paper: none.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from publius.policy.decoding import ATTENTION, AnswerMemory
 from publius.training.batches import cut_by_tokens
+from publius.training.lora import merged_copy, merged_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,9 +43,9 @@ class Sampler:
 
     def refresh(self, policy: torch.nn.Module) -> None:
         """Take over the policy's present weights."""
-        with torch.no_grad():
-            for mine, theirs in zip(self.model.parameters(), policy.parameters(), strict=True):
-                mine.copy_(theirs)
+        own = self.model.state_dict()
+        for name, weight in merged_weights(policy):
+            own[name].copy_(weight)
 
     @torch.no_grad()
     def sample(
@@ -112,9 +112,9 @@ class Sampler:
 def sampler_of(policy: "PreTrainedModel", *, is_bf16: bool, pad_id: int) -> Sampler | None:
     """Return a sampler with the weights of `policy`; None if its attention cannot be replaced.
 
-    An architecture may have an attention of its own, so the copy is tried.
+    Low-rank updates are merged in the copy. An architecture may have an attention of its own, so it is tried.
     """
-    twin = cast(Any, copy.deepcopy(policy))
+    twin = cast(Any, merged_copy(policy))
     # a head that a trainer has put on the policy is bound to the policy, also in the copy
     twin.__dict__.pop("forward", None)
     twin = twin.float().eval()  # tried before it is rounded

@@ -17,7 +17,7 @@ from publius.training.arguments import Optimisation, fill_last_batch, trainer_ar
 from publius.training.batches import grouped_order
 from publius.training.chat import encode_answer
 from publius.training.environment import Device, find_device, quiet, require_training
-from publius.training.lora import ADAPTER, adapter_config, merge
+from publius.training.lora import adapter_config, merge
 from publius.training.packing import can_pack
 from publius.training.report import TrainingReport, skipped_rows
 from publius.training.running import finish, prepare_work, run_key, run_trainer
@@ -79,8 +79,7 @@ def train_sft(
         work = prepare_work(out, key=key, device=device)
         trainer = build_trainer(loaded, data.rows, work, settings=settings, seed=seed, device=device)
         losses, n_resumed = run_trainer(trainer, device=device, on_progress=on_progress)
-        if settings.lora.rank:
-            merge(trainer.model, keep_at=work / ADAPTER if settings.lora.keep_adapter else None)
+        merge(trainer.model, settings.lora, work=work, keeps=device.is_first)
         saved_hash = finish(loaded, out=out, work=work, device=device)
     return TrainingReport(
         steps=len(losses),

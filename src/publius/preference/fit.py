@@ -17,7 +17,7 @@ from publius.preference.saving import save_tested
 from publius.preference.scale import RewardScale
 from publius.preference.score import PreferenceModel, wrap
 from publius.training.environment import Device, wait_for_all
-from publius.training.lora import ADAPTER, merge
+from publius.training.lora import merge
 from publius.training.report import TrainingReport, skipped_rows
 from publius.training.running import Trained, prepare_work, run_key, run_trainer
 from publius.training.weights import LoadedModel, weights_hash
@@ -70,9 +70,7 @@ def fit(
     pm = _finished(trainer, loaded)
     drawn = siblings_of(random.Random(seed).sample(rows, min(settings.n_scale_rows, len(rows))))
     expected = _outputs(pm, drawn[:_N_PROBES])  # before updates are merged, and of the head with them
-    if settings.lora.rank:
-        keeps_adapter = settings.lora.keep_adapter and device.is_first
-        merge(trainer.model, keep_at=work / ADAPTER if keeps_adapter else None)
+    merge(trainer.model, settings.lora, work=work, keeps=device.is_first)
     return Fitted(pm, trained, work, drawn, expected)
 
 

@@ -7,18 +7,23 @@ dropped when the adapter is saved, and drawn anew when it is loaded (trl#381, Op
 Paper: Hu et al. 2021, arXiv:2106.09685. None of Bai et al.
 """
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from publius.errors import require
+from publius.errors import UsageError, require
+from publius.training.arguments import sharding
 
 if TYPE_CHECKING:
     from peft import LoraConfig
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 
 ADAPTER = "adapter"  # the directory of the adapter inside the model's, where it is kept
+_NAME = "default"  # peft's for the updates that a trainer draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,18 @@ class Lora:
 
 
 def adapter_config(lora: Lora, *, task: Literal["CAUSAL_LM", "SEQ_CLS"], seed: int) -> "LoraConfig | None":
-    """Return peft's settings for TRL's trainer, which draws the updates next; None where all is trained."""
+    """Return peft's settings for TRL's trainer, which draws the updates next; None where all is trained.
+
+    Raises:
+        UsageError: The weights are cut among the processes, and the updates could not be merged.
+    """
     if not lora.rank:
         return None
+    if sharding():
+        raise UsageError(
+            f"low-rank updates are not merged under {sharding()}",
+            todo="set lora.rank = 0, or train without it (DDP trains them)",
+        )
     import torch
     from peft import LoraConfig, TaskType
 
@@ -55,11 +69,40 @@ def adapter_config(lora: Lora, *, task: Literal["CAUSAL_LM", "SEQ_CLS"], seed: i
     )
 
 
-def merge(adapted: Any, *, keep_at: Path | None) -> "PreTrainedModel":
-    """Return the model with its updates merged in, and save the adapter with its head where asked."""
-    if keep_at is not None:
-        adapted.save_pretrained(keep_at)
-    return cast("PreTrainedModel", adapted.merge_and_unload())
+def merge(adapted: Any, lora: Lora, *, work: Path, keeps: bool) -> None:
+    """Merge the updates into the model, if there are any, and keep the adapter with its head where asked.
+
+    Of several processes one `keeps` it.
+    """
+    if lora.rank:
+        if lora.keep_adapter and keeps:
+            adapted.save_pretrained(work / ADAPTER)
+        adapted.merge_and_unload()
+
+
+def inner_model(model: Any) -> "PreTrainedModel":
+    """Return the model that low-rank updates were put into; one without any is returned as it is."""
+    from accelerate.utils import is_peft_model
+
+    return cast("PreTrainedModel", model.get_base_model() if is_peft_model(model) else model)
+
+
+def merged_copy(model: Any) -> "PreTrainedModel":
+    """Return a copy of a model with its low-rank updates, if it has any, merged in."""
+    copied = copy.deepcopy(model)
+    return copied if inner_model(copied) is copied else cast("PreTrainedModel", copied.merge_and_unload())
+
+
+def merged_weights(model: Any) -> "Iterator[tuple[str, Tensor]]":
+    """Yield a model's weights by name as they are with its updates merged in; the model is not changed."""
+    inner = inner_model(model)
+    for name, weight in inner.state_dict().items():
+        layer, is_adapted, own = name.rpartition(".base_layer.")
+        if is_adapted:
+            update = cast(Any, inner.get_submodule(layer)).get_delta_weight(_NAME).detach()
+            yield f"{layer}.{own}", weight + update if own == "weight" else weight
+        elif ".lora_" not in name:
+            yield name, weight
 
 
 def take_adapter(work: Path, built: Path) -> None:

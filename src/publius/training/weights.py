@@ -19,6 +19,7 @@ from publius.errors import DataError, MissingExtra
 from publius.training.chat import no_template
 from publius.training.digest import cache_dir, weights_hash
 from publius.training.gguf_header import header_text, read_gguf_header
+from publius.training.lora import merged_weights
 from publius.training.whole_directory import appearing_whole, check_disk
 
 if TYPE_CHECKING:
@@ -125,13 +126,15 @@ def has_chat_template(source: Path) -> bool:
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", out: Path) -> Path:
     """Write a model directory (safetensors, config, tokenizer with its template) and return `out`.
 
-    The directory appears whole or not at all; one that was there before is replaced.
+    The directory appears whole or not at all; one that was there before is replaced. Low-rank updates are
+    merged into what is written.
 
     Raises:
         StoreError: The disk is full or `out` cannot be written.
     """
     with appearing_whole(out) as directory:
-        cast(Any, model).save_pretrained(directory)  # safetensors is the only format transformers 5 writes
+        # safetensors is the only format transformers 5 writes
+        cast(Any, model).save_pretrained(directory, state_dict=dict(merged_weights(model)))
         cast(Any, tokenizer).save_pretrained(directory)
     return out
 
