@@ -11,8 +11,8 @@ import click
 from publius.cli.display import Display
 from publius.cli.text import columns, printable
 from publius.errors import UsageError
-from publius.pipeline.effects import read_effects, run_effects
-from publius.pipeline.effects_plan import EffectsPlan, order_effects, plan_effects
+from publius.pipeline.effects import PAGE, read_effects, run_effects
+from publius.pipeline.effects_plan import STAGE, EffectsPlan, order_effects, plan_effects
 from publius.records import encode
 from publius.report.effects_figures import chance_sentences, effect_sentences
 from publius.report.numbers import NOT_MEASURED, change, count, in_words, plain
@@ -82,14 +82,14 @@ def effects(
         return
     with Display(quiet=quiet) as display:
         run_effects(order, display.listener(), budget=Budget(max_calls, max_tokens, max_cost))
-    report = read_effects(run)
+    report, page = read_effects(run), run / "stages" / STAGE / PAGE
     for axis in report.own_judge:
         warning = f"{axis} is judged by the labeller's own weights: name another model with --judge"
         click.echo(printable(f"publius: warning: {warning}"), err=True)
     if as_json:
-        click.echo(json.dumps(encode(report), indent=2))
+        click.echo(json.dumps({**encode(report), "page": str(page)}, indent=2))
     else:
-        click.echo(printable(report_text(report).replace("\u00a0", " ")))
+        click.echo(printable(f"{report_text(report)}\n\n{page}".replace("\u00a0", " ")))
 
 
 def report_text(report: EffectsReport) -> str:

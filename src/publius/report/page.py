@@ -15,7 +15,7 @@ from typing import cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from publius.report import audit_figures, evaluation_figures, numbers, pm_figures, training_figures
+from publius.report import audit_figures, evaluation_figures, figure, numbers, pm_figures, training_figures
 from publius.report.data import ReportData, StageSummary
 from publius.report.examples import answer_views, chain_views
 from publius.report.text import markup, visible
@@ -73,6 +73,7 @@ def page_environment() -> Environment:
     )
     filters = cast(dict[str, Callable[..., str]], environment.filters)  # typed by what jinja ships
     filters |= {
+        "cells": figure.cells,
         "count": numbers.count,
         "plain": numbers.plain,
         "in_words": numbers.in_words,
