@@ -25,7 +25,7 @@ from publius.report.text import markup, visible
 CHAINS_BUDGET = 900_000
 ANSWERS_BUDGET = 300_000
 LABELS_BUDGET = 60_000
-"""Characters of HTML text of chains, sample answers, a round's pairs, so that a page stays near a megabyte."""
+"""Characters of HTML text of chains, sample answers and a round's pairs; a page stays near a megabyte."""
 
 OPEN_CHAINS = 4
 OPEN_PRINCIPLES = 5
