@@ -85,7 +85,7 @@ def poisoned(value: Any, kind: Any, seen: list[str]) -> Any:
     if is_dataclass(value):
         hints = get_type_hints(type(value))
         return replace(
-            value,  # type: ignore[type-var]  # a dataclass instance
+            value,
             **{
                 field.name: poisoned(getattr(value, field.name), hints[field.name], seen)
                 for field in fields(value)
