@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from publius.cli.display import Display
+from publius.cli.options import asking_options
 from publius.cli.text import columns, printable
 from publius.errors import UsageError
 from publius.pipeline.effects import PAGE, read_effects, run_effects
@@ -40,13 +41,7 @@ _FOUND = {"agree": "agree", "disagree": "DISAGREE", "undecided": "not decided"}
     "--confirm", type=click.IntRange(min=1), metavar="K", help="Retrain without the K largest, to check."
 )
 @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe.")
-@click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
-@click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars.")
-@click.option("--dry-run", is_flag=True, help="Show calls and trainings; run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@asking_options(plan="calls and trainings")
 def effects(
     run: Path,
     judge: str,
