@@ -64,7 +64,7 @@ def _wrap_commit(hit: Callable[[], bool], *, before: bool) -> None:
         if dies:
             _die()
 
-    Journal.put = doomed  # type: ignore[method-assign]
+    Journal.put = doomed
 
 
 def _wrap_replace(hit: Callable[[], bool], point: str) -> None:

@@ -19,11 +19,8 @@ neither, from the shipped audit set, whose answers are short: the ratios are the
 Run: .venv/bin/python benchmarks/pm_vs_trl.py --data harmless-base.jsonl.gz --json
 """
 
-import argparse
 import json
-import os
 import random
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,12 +31,19 @@ from publius.preference.config import PMSettings
 from publius.preference.rows import PMRow
 from publius.sources import load_comparisons
 from shown import show, versions
-from turns import run_exact, run_turns, total_seconds, work_in_turns
+from turns import (
+    comparing,
+    comparisons_of,
+    relative_difference,
+    run_exact,
+    run_turns,
+    total_seconds,
+    work_in_turns,
+)
 
 MODEL = "smollm2-135m-instruct"
 MAX_LENGTH = 1024  # TRL's default: longer comparisons are left out, by all three
 TRAINERS = ("trl", "trl_grouped", "ours")
-VARIABLE = "PUBLIUS_COMPARISONS"
 
 
 def draw_rows(spec: str, *, n: int, seed: int) -> list[PMRow]:
@@ -163,9 +167,7 @@ def compare_exactly(given: Path) -> None:
         plain.backward()
         worst_loss = max(worst_loss, abs(loss.item() - plain.item()) / abs(plain.item()))
         for mine, theirs in zip(shared, gradients(), strict=True):
-            worst_gradient = max(worst_gradient, ((mine - theirs).norm() / theirs.norm()).item())
-            if not (mine.isfinite().all() and theirs.norm() > 0):
-                raise SystemExit("a gradient is not a number, or nothing: `max` would pass over it")
+            worst_gradient = max(worst_gradient, relative_difference(mine, theirs))
     print(json.dumps({"loss": worst_loss, "gradient": worst_gradient, "n": len(rows)}))
 
 
@@ -176,14 +178,10 @@ def exact_rows(rows: Sequence[PMRow]) -> list[PMRow]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--data", default=os.environ.get(VARIABLE), help="a file of comparisons")
+    parser = comparing(__doc__)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="in a turn")
     parser.add_argument("--batch-size", type=int, default=8, help="comparisons in a step; TRL's default")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker == "exact":
         compare_exactly(arguments.given)
@@ -192,10 +190,8 @@ def main() -> None:
         task = json.loads(arguments.given.read_text(encoding="utf-8"))
         work_in_turns(lambda work: build(arguments.worker, task, work), steps=task["steps"])
         return
-    if not arguments.data:
-        print(f"no --data and no {VARIABLE}: the shipped audit set, whose answers are short", file=sys.stderr)
-    spec = arguments.data or "audit"
     n_wanted = arguments.turns * arguments.steps * arguments.batch_size
+    spec = comparisons_of(arguments)
     rows = draw_rows(spec, n=n_wanted, seed=0)
     n_turns = -(-len(rows) // (arguments.steps * arguments.batch_size))
     with tempfile.TemporaryDirectory() as folder:

@@ -22,11 +22,8 @@ then not those of real dialogues.
 Run: .venv/bin/python benchmarks/sft_vs_trl.py --data harmless-base.jsonl.gz --json
 """
 
-import argparse
 import json
-import os
 import random
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,12 +35,19 @@ from publius.policy.sft import SFTRow
 from publius.records import Demonstration
 from publius.sources import load_comparisons
 from shown import show, versions
-from turns import run_exact, run_turns, total_seconds, work_in_turns
+from turns import (
+    comparing,
+    comparisons_of,
+    relative_difference,
+    run_exact,
+    run_turns,
+    total_seconds,
+    work_in_turns,
+)
 
 MODEL = "smollm2-135m-instruct"
 MAX_LENGTH = 1024  # TRL's default: longer rows are left out, by all three
 TRAINERS = ("trl", "trl_grouped", "ours", "packed")
-VARIABLE = "PUBLIUS_COMPARISONS"
 N_EXACT = 8
 
 
@@ -151,11 +155,7 @@ def compare_exactly(given: Path) -> None:
         their_loss, theirs = step(
             trl_trainer(rows, Path(folder), batch_size=len(rows), is_grouped=False, bf16=False)
         )
-    if not all(mine.isfinite().all() and other.norm() > 0 for mine, other in zip(ours, theirs, strict=True)):
-        raise SystemExit("a gradient is not a number, or nothing: `max` would pass over it")
-    worst = max(
-        ((mine - other).norm() / other.norm()).item() for mine, other in zip(ours, theirs, strict=True)
-    )
+    worst = max(map(relative_difference, ours, theirs))
     print(json.dumps({"loss": abs(our_loss - their_loss) / their_loss, "gradient": worst, "n": len(rows)}))
 
 
@@ -174,14 +174,10 @@ def padding_of(rows: Sequence[SFTRow], *, batch_size: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--data", default=os.environ.get(VARIABLE), help="a file of comparisons")
+    parser = comparing(__doc__)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="in a turn")
     parser.add_argument("--batch-size", type=int, default=8, help="rows in a step; TRL's default")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker == "exact":
         compare_exactly(arguments.given)
@@ -190,9 +186,7 @@ def main() -> None:
         steps = json.loads(arguments.given.read_text(encoding="utf-8"))["steps"]
         work_in_turns(lambda work: build(arguments.worker, arguments.given, work), steps=steps)
         return
-    if not arguments.data:
-        print(f"no --data and no {VARIABLE}: the shipped audit set, whose answers are short", file=sys.stderr)
-    spec = arguments.data or "audit"
+    spec = comparisons_of(arguments)
     rows = draw_rows(spec, n=arguments.turns * arguments.steps * arguments.batch_size, seed=0)
     n_turns = -(-len(rows) // (arguments.steps * arguments.batch_size))
     shorter = sorted(rows, key=lambda row: len(row.input_ids))[: max(N_EXACT, len(rows) // 2)]

@@ -3,6 +3,7 @@
 A worker is the benchmark's own file, run with `--worker NAME --given FILE`.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -14,6 +15,35 @@ from pathlib import Path
 from typing import Any
 
 import publius
+
+_COMPARISONS = "PUBLIUS_COMPARISONS"  # names the file of comparisons, where --data does not
+
+
+def comparing(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what every comparison with TRL's trainers takes; workers have two arguments more."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--data", default=os.environ.get(_COMPARISONS), help="a file of comparisons")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def comparisons_of(arguments: argparse.Namespace) -> str:
+    """Return where the texts come from: --data, or the audit set, and then a line says so."""
+    if not arguments.data:
+        print(f"no --data and no {_COMPARISONS}: the audit set, whose texts are short", file=sys.stderr)
+    return arguments.data or "audit"
+
+
+def relative_difference(mine: Any, other: Any) -> float:
+    """Return the norm of the difference of two tensors over that of the other.
+
+    A value that is not a number, or nothing, ends the benchmark: `max` would pass over it.
+    """
+    if not mine.isfinite().all() or not other.norm() > 0:
+        raise SystemExit("a value is not a number, or nothing")
+    return ((mine - other).norm() / other.norm()).item()
 
 
 def work_in_turns(

@@ -14,15 +14,21 @@ from publius.pipeline.stage_table import STAGES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^    publius (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
+INDEX = (ROOT / "docs" / "README.md").read_text()
+COMMANDS = dict.fromkeys(re.findall(r"^    publius (.+?)(?:\s+#.*)?$", README + INDEX, re.MULTILINE))
 
 
-def test_the_readme_shows_commands() -> None:
-    assert len(COMMANDS) >= 5
+def test_the_readme_and_the_index_show_commands() -> None:
+    assert len(COMMANDS) >= 15
+
+
+def test_the_index_names_every_document_and_no_other() -> None:
+    named = re.findall(r"`([a-z-]+\.md)`", INDEX)
+    assert sorted(named) == sorted(page.name for page in (ROOT / "docs").glob("[a-z]*.md"))
 
 
 @pytest.mark.parametrize("command", [text for text in COMMANDS if not text.startswith("status")])
-def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+def test_a_command_of_the_readme_or_the_index_runs(command: str, tmp_path: Path) -> None:
     (tmp_path / "my-rules.md").write_text(
         "# Ours\n\n- The assistant should be kind to the person it talks to.\n"
     )
@@ -64,7 +70,7 @@ def test_the_paper_index_points_at_files() -> None:
 
 
 def test_the_readme_fits_on_a_screen_and_its_table_names_real_stages() -> None:
-    assert len(README.splitlines()) < 90
+    assert len(README.splitlines()) <= 60
     names = {stage.name for stage in STAGES}
     in_module_text = (ROOT / "src/publius/pipeline/stages.py").read_text().split('"""')[1]
     assert all(re.search(rf"^    {name} ", in_module_text, re.MULTILINE) for name in names)

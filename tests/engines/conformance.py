@@ -116,8 +116,10 @@ def all_that_come(engine: Engine) -> list[Answer]:
 def assert_same_answers(
     ours: dict[str, Answer], theirs: dict[str, Answer], *, logprob_slack: float, with_text: bool = True
 ) -> None:
-    """Hold answers against answers: what is written exactly, log-probabilities closely."""
-    for id in ours.keys() & theirs.keys():
+    """Hold answers against those of the same ids: what is written exactly, log-probabilities closely."""
+    shared = ours.keys() & theirs.keys()
+    assert shared, "there is nothing to compare"
+    for id in shared:
         one, other = ours[id], theirs[id]
         assert type(one) is type(other), (one, other)
         if isinstance(one, Choice) and isinstance(other, Choice):
@@ -161,7 +163,8 @@ class EngineSuite:
         """The engine's answers to requests of all kinds, asked once."""
         return answers_of(engine, requests_of_all_kinds(engine))
 
-    def same(self, subject: Subject, ours: dict[str, Answer], theirs: dict[str, Answer]) -> None:
+    def assert_same(self, subject: Subject, ours: dict[str, Answer], theirs: dict[str, Answer]) -> None:
+        assert ours.keys() <= theirs.keys()
         slack = subject.logprob_slack
         assert_same_answers(ours, theirs, logprob_slack=slack, with_text=subject.is_exact)
 
@@ -187,13 +190,13 @@ class EngineSuite:
     ):
         requests = requests_of_all_kinds(engine)
         engine.submit(random.Random(1).sample(requests, k=len(requests)))
-        self.same(subject, by_id(requests, all_that_come(engine)), known)
+        self.assert_same(subject, by_id(requests, all_that_come(engine)), known)
 
     def test_the_neighbours_change_no_answer(
         self, engine: Engine, subject: Subject, known: dict[str, Answer]
     ):
         for request in random.Random(2).sample(requests_of_all_kinds(engine), k=6):
-            self.same(subject, answers_of(engine, [request]), known)
+            self.assert_same(subject, answers_of(engine, [request]), known)
 
     def test_what_is_submitted_meanwhile_is_answered_too(
         self, engine: Engine, subject: Subject, known: dict[str, Answer]
@@ -210,7 +213,7 @@ class EngineSuite:
             n_waits += 1
             assert n_waits < 10 * len(requests)
         assert len(engine.wait()) == 0
-        self.same(subject, by_id(requests, came), known)
+        self.assert_same(subject, by_id(requests, came), known)
 
     def test_an_id_is_used_once_at_a_time(self, engine: Engine):
         first, second = question("one", "Hello."), question("two", "Hello.")
@@ -248,7 +251,7 @@ class EngineSuite:
         engine.cancel()
         engine.cancel()
         assert len(engine.wait()) == 0
-        self.same(subject, answers_of(engine, requests[::-1]), known)
+        self.assert_same(subject, answers_of(engine, requests[::-1]), known)
 
     def test_a_closed_engine_takes_nothing(self, subject: Subject):
         engine = subject.open()

@@ -216,7 +216,7 @@ def _no_such_host() -> Generator[None]:
     def look_up(host: object, *rest: object, **named: object) -> object:
         if host in (NO_HOST, NO_HOST.encode()):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return real(host, *rest, **named)  # type: ignore[arg-type]  # passed on as it came
+        return real(host, *rest, **named)
 
     with patch.object(socket, "getaddrinfo", look_up):
         yield

@@ -19,13 +19,15 @@ from publius.records import conversation, user
 
 from .conformance import all_that_come, answers_of
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+import torch
+import transformers
 
-from publius.engines.decoding import Row  # noqa: E402
-from publius.engines.sampling import Draw, sample_tokens  # noqa: E402
-from publius.engines.transformers import TransformersEngine, open_transformers  # noqa: E402
-from publius.engines.vocabulary import Vocabulary  # noqa: E402
+from publius.engines.decoding import Row
+from publius.engines.sampling import Draw, sample_tokens
+from publius.engines.transformers import TransformersEngine, open_transformers
+from publius.engines.vocabulary import Vocabulary
 
 TEXTS = ("Hi.", "How do I bake bread?", "What is the capital of France? " * 4, "user " * 40)
 

@@ -16,7 +16,7 @@ from publius.stats import elo
 
 def prompt(id: str, purpose: str) -> Prompt:
     messages = conversation(("user", f"Question {id}?"))
-    return Prompt(id, purpose, "k", split_of(messages), messages)  # type: ignore[arg-type]
+    return Prompt(id, purpose, "k", split_of(messages), messages)
 
 
 def answers(**texts: str) -> tuple[Answer, ...]:

@@ -128,7 +128,7 @@ def scripted(task: LabelTask, engine: ScriptedEngine, labels: Literal["stated", 
         engine.submit([request])
         return engine.wait()[0]
 
-    return finish(label_pair(task, JUDGE, stated=0.9, labels=labels), answer)  # type: ignore[arg-type]
+    return finish(label_pair(task, JUDGE, stated=0.9, labels=labels), answer)
 
 
 @pytest.mark.parametrize("labels", ["stated", "mixed"])

@@ -21,7 +21,7 @@ PRINCIPLE = load_constitution("hhh").principles[0]
 
 def prompt(id: str, purpose: str = "red-team") -> Prompt:
     text = f"Question {id}?"
-    return Prompt(id, purpose, "k", split_of(conversation(("user", text))), conversation(("user", text)))  # type: ignore[arg-type]
+    return Prompt(id, purpose, "k", split_of(conversation(("user", text))), conversation(("user", text)))
 
 
 def chain(id: str, *revisions: str) -> RevisionChain:

@@ -65,7 +65,7 @@ def test_labels_after_a_chain_of_thought_are_clamped_unless_set() -> None:
 )
 def test_settings_that_make_no_label_are_refused(settings: dict[str, object], what: str) -> None:
     with pytest.raises(DataError, match=what):
-        LabelConfig(**settings)  # type: ignore[arg-type]
+        LabelConfig(**settings)
 
 
 def test_the_origins_of_labels_follow_from_the_settings() -> None:

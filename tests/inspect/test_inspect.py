@@ -228,7 +228,7 @@ def test_a_set_that_cannot_be_asked_is_refused(lettered: str) -> None:
     from publius.inspect import suite
 
     with pytest.raises(UsageError, match="not asked in the mode 'pm'"):
-        suite("power", mode="pm")  # type: ignore[arg-type]
+        suite("power", mode="pm")
     with pytest.raises(DataError, match="did you mean 'power'"):
         suite("pover")
 
@@ -263,7 +263,7 @@ def saying(request: GenerateRequest | ChooseRequest) -> Completion | Choice:
 
 def new_answers(stored: list[Answer], model: str) -> list[Answer]:
     return [
-        Answer("start", one.prompt, saying(GenerateRequest("r", one.prompt.messages, ONE)).text)  # type: ignore[union-attr]
+        Answer("start", one.prompt, saying(GenerateRequest("r", one.prompt.messages, ONE)).text)
         for one in stored
         if one.model == model
     ]
@@ -357,7 +357,7 @@ def test_references_that_are_wrong_are_refused(tmp_path: Path) -> None:
             load_reference(path, model=model, axis="harmlessness")
     assert len(load_reference(both, model="sft", axis="harmlessness")) == 2
     with pytest.raises(UsageError, match="no axis 'harm'"):
-        load_reference(both, model="sft", axis="harm")  # type: ignore[arg-type]
+        load_reference(both, model="sft", axis="harm")
 
 
 def test_another_prompt_under_the_same_id_is_no_comparison(tmp_path: Path) -> None:

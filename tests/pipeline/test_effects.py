@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -132,8 +133,17 @@ def test_the_command_plans_measures_and_shows(labelled: Callable[..., Path], tmp
     assert done.returncode == 0, done.stderr
     assert "own weights" in done.stderr
     assert "of 6 intervals of effects exclude zero; 0.3 would by chance" in done.stdout
+    page = tmp_path / "run/stages/effects/effects.html"
+    assert done.stdout.rstrip().endswith("run/stages/effects/effects.html")
+    html = page.read_text()
+    assert "the labeller's own weights" in html
+    for href in re.findall(r'href="([^#"]*)"', html):
+        assert href == "data:," or (page.parent / href).exists()
+    verdicts = json.loads((page.parent / "verdicts.json").read_text())
+    assert {axis: len(own) for axis, own in verdicts.items()} == {"helpfulness": 12, "harmlessness": 12}
     found = publius("effects", "run", "--json", cwd=tmp_path)
     assert json.loads(found.stdout)["effects"]["n"] == 12
+    assert json.loads(found.stdout)["page"] == "run/stages/effects/effects.html"
     wrong = publius("effects", "run", "--reward", "helpfulness", cwd=tmp_path)
     assert wrong.returncode == 2
 

@@ -1,6 +1,7 @@
 """Stages that come again: their names, their order, and two rounds from end to end."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from publius.constitution import load_constitution
 from publius.errors import DataError
 from publius.pipeline.check import check_recipe
+from publius.pipeline.conclusions import conclude
 from publius.pipeline.plan import plan_recipe
 from publius.pipeline.recipe import Recipe, load_recipe
 from publius.pipeline.runner import Listener, StageEvent, run_recipe
@@ -118,7 +120,14 @@ def test_two_rounds_from_end_to_end(tmp_path: Path, write_tiny_recipe: Write) ->
     assert status.finished
     assert {row["model"] for row in status.elo} == {"start", "sft", "rl", "rl-2"}
     assert status.kl == logs[1][-1].kl
-    assert "rl-2" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "rl-2" in page
+    assert page.index("Round 1: label<") < page.index("Round 2: label-2<")
+    for number, labelled in enumerate((first, again), start=1):
+        shown = re.findall(rf'id="pair-{number}-\d+">\n.*?<span class="id">([^<]*)<', page)
+        assert shown
+        assert set(shown) <= {one.comparison.prompt_id for one in labelled}
+        assert f'<figure id="soft-labels-{number}"' in page
     constitution = load_constitution(recipe.constitution).hash
     assert constitution in read_origin(out / "stages" / "rl-2" / "model")
 
@@ -170,3 +179,15 @@ def test_a_policy_of_another_constitution_is_refused(
     assert error.value.where == "models.policy"
     check_recipe(_recipe(path, f"models.policy.model={other}", "constitution=humanity"))
     check_recipe(_recipe(path, f"models.policy.model={other}"), only=["revise"])  # it is asked, not trained
+
+
+@pytest.mark.parametrize("finding", ["inverted", "chance"])
+def test_a_later_round_labelled_by_an_untrusted_model_is_a_caveat(finding: str) -> None:
+    def label(found: str) -> dict[str, Any]:
+        return {"audit": {"finding": found, "trusted": found == "trusted"}}
+
+    def caveats(second: str) -> tuple[str, ...]:
+        return conclude(Recipe("r"), {"label": label("trusted"), "label-2": label(second)}).caveats
+
+    assert len(caveats(finding)) == len(caveats("trusted")) + 1
+    assert "feedback model" in caveats(finding)[0]

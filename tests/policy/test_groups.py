@@ -2,8 +2,10 @@
 
 import pytest
 
-torch = pytest.importorskip("torch")
-from publius.policy.groups import Group, cut_groups, groups_of  # noqa: E402
+pytest.importorskip("torch")
+import torch
+
+from publius.policy.groups import Group, cut_groups, groups_of
 
 # two prompts padded on the left, answers padded on the right
 IDS = torch.tensor([[0, 7, 8, 5, 6, 0], [1, 2, 3, 9, 0, 0], [0, 7, 8, 4, 0, 0]])

@@ -7,11 +7,12 @@ import pytest
 
 from publius.training.weights import load_causal_lm
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("trl")
-from transformers import GenerationConfig  # noqa: E402
+import torch
+from transformers import GenerationConfig
 
-from publius.policy.rollout import Sampler, draw, sampler_of  # noqa: E402
+from publius.policy.rollout import Sampler, draw, sampler_of
 
 pytestmark = pytest.mark.tiny
 PROMPTS = [[1, 30, 31, 32, 33, 34], [1, 40], [1, 30, 31, 32, 33, 34], [1, 50, 51, 52]]

@@ -120,4 +120,4 @@ def test_weights_are_those_of_origin_and_objective() -> None:
 )
 def test_settings_that_cannot_be_are_refused(refused: object) -> None:
     with pytest.raises(DataError):
-        refused()  # type: ignore[operator]
+        refused()

@@ -11,15 +11,17 @@ from publius.preference.loading import load_harm_regressor, load_preference_mode
 from publius.preference.regressor import train_harm_regressor
 from publius.records import HarmLabel, Message, user
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("trl")
-from publius.preference.loss import squared_error  # noqa: E402
-from publius.preference.model import build_pm, start_at  # noqa: E402
-from publius.preference.rows import HarmRow, siblings_of  # noqa: E402
-from publius.preference.score import wrap  # noqa: E402
-from publius.preference.trainer import build_trainer  # noqa: E402
-from publius.training.environment import Device, quiet  # noqa: E402
-from publius.training.weights import LoadedModel, load_causal_lm  # noqa: E402
+import torch
+
+from publius.preference.loss import squared_error
+from publius.preference.model import build_pm, start_at
+from publius.preference.rows import HarmRow, siblings_of
+from publius.preference.score import wrap
+from publius.preference.trainer import build_trainer
+from publius.training.environment import Device, quiet
+from publius.training.weights import LoadedModel, load_causal_lm
 
 pytestmark = pytest.mark.tiny
 SETTINGS = PMSettings(epochs=8, learning_rate=3e-3, batch_size=8, max_length=64, is_bf16=False)

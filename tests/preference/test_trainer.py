@@ -16,12 +16,14 @@ from publius.records import Comparison, Preference, conversation
 from publius.training.environment import Device, quiet
 from publius.training.weights import LoadedModel, load_causal_lm
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("trl")
-from publius.preference.loss import comparison_loss  # noqa: E402
-from publius.preference.model import build_pm  # noqa: E402
-from publius.preference.trainer import RowTrainer, build_trainer  # noqa: E402
-from publius.training.recomputation import keep_activations, n_layers_over  # noqa: E402
+import torch
+
+from publius.preference.loss import comparison_loss
+from publius.preference.model import build_pm
+from publius.preference.trainer import RowTrainer, build_trainer
+from publius.training.recomputation import keep_activations, n_layers_over
 
 pytestmark = pytest.mark.tiny
 SETTINGS = PMSettings(batch_size=6, tokens_in_memory=64, max_length=128, is_bf16=False)

@@ -63,7 +63,7 @@ def test_a_fault_of_form_has_its_reason(text: str, reason: str | None) -> None:
 )
 def test_prompts_that_people_wrote_have_no_fault(source: str, purpose: str) -> None:
     config = ProposeConfig()
-    texts = [prompt.messages[-1].content for prompt in load_prompts(source, purpose=purpose).prompts]  # type: ignore[arg-type]
+    texts = [prompt.messages[-1].content for prompt in load_prompts(source, purpose=purpose).prompts]
     scripts = scripts_of(texts)
     faults = {
         text: reason

@@ -274,4 +274,4 @@ def test_seeds_that_may_not_be_shown_are_refused() -> None:
 )
 def test_a_config_that_cannot_work_is_refused(setting: str, value: float) -> None:
     with pytest.raises(DataError, match=setting):
-        ProposeConfig(**{setting: value})  # type: ignore[arg-type]
+        ProposeConfig(**{setting: value})

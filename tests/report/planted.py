@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from itertools import combinations
 
 from publius.constitution.principle import Constitution, principle_from
-from publius.records import Critique, Prompt, Revision, RevisionChain, conversation
+from publius.records import (
+    Comparison,
+    Critique,
+    Preference,
+    Prompt,
+    Revision,
+    RevisionChain,
+    Vote,
+    conversation,
+)
 from publius.report import (
     HistogramBin,
     LabelSummary,
@@ -279,6 +288,37 @@ def make_label_audit() -> Audit:
     )
 
 
+def make_labels(stage: str) -> LabelSummary:
+    """Return the labels of a round with the audit of its feedback model and three pairs."""
+    return LabelSummary(
+        stage=stage,
+        audit=replace(make_audit(), labels=make_label_audit()),
+        origins=(OriginCount("asked", 196), OriginCount("construction", 240)),
+        n_unread=4,
+        histogram=tuple(
+            HistogramBin(i / 20, (i + 1) / 20, n)
+            for i, n in enumerate((2, 4, 3, 7, 9, 14, 16, 20, 24, 31, 34, 27, 22, 18, 15, 13, 9, 12, 19, 41))
+        ),
+        per_principle=tuple(
+            PrincipleLabels(id, Estimate(m, m - 0.08, m + 0.08, 60, 0.95))
+            for id, m in zip(STATEMENTS, (0.71, 0.48, 0.55, 0.63), strict=True)
+        ),
+        examples=tuple(make_pair(stage, index) for index in range(3)),
+    )
+
+
+def make_pair(stage: str, index: int) -> Preference:
+    """Return a labelled pair; the last one is labelled by construction."""
+    question, draft, revision, *_ = EXAMPLES[index % len(EXAMPLES)]
+    pair = Comparison(
+        f"{stage}-{index}", f"red-{index}", conversation(("user", question)), draft, revision, "sft", "critic"
+    )
+    if index == 2:
+        return Preference(pair, 0.0, "construction", None, None, ())
+    votes = tuple(Vote(id, None, -1.6, -0.2, 0.9) for id in list(STATEMENTS)[: index + 1])
+    return Preference(pair, 0.2, "asked", "Qwen2.5-Coder-1.5B-Instruct", "sha256:c", votes)
+
+
 def make_report() -> ReportData:
     constitution = Constitution(
         name="planted",
@@ -350,21 +390,7 @@ def make_report() -> ReportData:
             per_principle=tuple(PrincipleRevisions(id, 60, 4, 1) for id in STATEMENTS),
             examples=tuple(make_chain(index) for index in range(12)),
         ),
-        audit=replace(make_audit(), labels=make_label_audit()),
-        labels=LabelSummary(
-            origins=(OriginCount("asked", 196), OriginCount("construction", 240)),
-            n_unread=4,
-            histogram=tuple(
-                HistogramBin(i / 20, (i + 1) / 20, n)
-                for i, n in enumerate(
-                    (2, 4, 3, 7, 9, 14, 16, 20, 24, 31, 34, 27, 22, 18, 15, 13, 9, 12, 19, 41)
-                )
-            ),
-            per_principle=tuple(
-                PrincipleLabels(id, Estimate(m, m - 0.08, m + 0.08, 60, 0.95))
-                for id, m in zip(STATEMENTS, (0.71, 0.48, 0.55, 0.63), strict=True)
-            ),
-        ),
+        labels=(make_labels("label"),),
         pm=make_pm(),
         rl=RLSummary(
             "GRPO", 32, make_steps(80), "paid for length", 40, kept_step=40, monitors=make_monitors()

@@ -12,7 +12,7 @@ from publius.report.dots import MOST_ROWS
 from publius.stats.audit import Audit, AuditReport, LengthFigures
 
 from .planted import make_audit, make_label_audit, make_panel, share
-from .test_page import TAGS, Page, poisoned
+from .test_page import TAGS, Page, check_self_contained, poisoned
 
 EVIL = "\"'><img src=http://evil.example/x onerror=alert(1)></style></svg>&lt;\u202e\x1b\u200b"
 
@@ -40,18 +40,9 @@ def page(html: str) -> Page:
 
 
 def test_the_page_is_well_formed_and_loads_nothing(html: str, page: Page) -> None:
-    assert {tag for tag, _ in page.elements} <= TAGS
-    ids = page.values("id")
-    assert len(ids) == len(set(ids))
-    assert {href for href in page.values("href") if href.startswith("#")} <= {f"#{id}" for id in ids}
-    assert all(href.startswith("#") or href == "data:," for href in page.values("href"))
-    names = {name for _, attrs in page.elements for name in attrs}
-    assert not names & {"src", "srcset", "action", "data"}
-    assert not [name for name in names if name.startswith("on")]
+    check_self_contained(html, page)
     assert "http:" not in html
     assert "https:" not in html
-    policy = [attrs["content"] for tag, attrs in page.elements if attrs.get("http-equiv")]
-    assert "default-src 'none'" in str(policy[0])
 
 
 def test_the_page_says_what_was_found_of_every_judge(page: Page, report: AuditReport) -> None:

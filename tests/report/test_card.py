@@ -50,8 +50,8 @@ def front_matter(text: str) -> dict[str, object]:
 def test_the_front_matter_is_yaml_that_a_name_cannot_leave(card: ModelCard) -> None:
     found = front_matter(render_card(card))
     assert found["library_name"] == "transformers"
-    assert found["publius"]["run"] == card.run  # type: ignore[index]
-    assert found["publius"]["constitutions"] == [load_constitution("hhh").hash]  # type: ignore[index]
+    assert found["publius"]["run"] == card.run
+    assert found["publius"]["constitutions"] == [load_constitution("hhh").hash]
     assert "license" not in found
     assert "base_model" not in found
     named = replace(card, base=BaseModel("b", "sha256:11", "Apache-2.0", "org/b"))

@@ -236,4 +236,4 @@ def test_hostile_names_are_text() -> None:
 )
 def test_nothing_to_draw_is_an_error_and_not_an_empty_picture(draw: object) -> None:
     with pytest.raises(DataError, match="A title"):
-        draw()  # type: ignore[operator]  # a lambda above
+        draw()

@@ -1,5 +1,6 @@
 import math
 import re
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from publius.stats.intervals import Estimate
 from publius.stats.ratings import EloTable, elo
 from publius.stats.schedule import Game
 
-from .planted import MODELS, STATEMENTS, make_chain, make_steps
+from .planted import MODELS, STATEMENTS, make_chain, make_labels, make_pair, make_steps
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 _KNOWN = """
@@ -84,7 +85,7 @@ def poisoned(value: Any, kind: Any, seen: list[str]) -> Any:
     if is_dataclass(value):
         hints = get_type_hints(type(value))
         return replace(
-            value,  # type: ignore[type-var]  # a dataclass instance
+            value,
             **{
                 field.name: poisoned(getattr(value, field.name), hints[field.name], seen)
                 for field in fields(value)
@@ -95,28 +96,30 @@ def poisoned(value: Any, kind: Any, seen: list[str]) -> Any:
     return value
 
 
-def test_the_page_is_well_formed(page: Page) -> None:
+def check_self_contained(html: str, page: Page, *, files: Collection[str] = ()) -> None:
+    """Check that a page is well formed, loads nothing, runs nothing, and leads only to itself and `files`."""
     assert {tag for tag, _ in page.elements} <= TAGS
     ids = page.values("id")
     assert len(ids) == len(set(ids))
-    assert {href for href in page.values("href") if href.startswith("#")} <= {f"#{id}" for id in ids}
+    hrefs = set(page.values("href")) - set(files) - {"data:,"}
+    assert hrefs <= {f"#{id}" for id in ids}
     for label in page.values("aria-labelledby"):
         assert set(label.split()) <= set(ids)
-
-
-def test_the_page_asks_for_nothing_and_runs_nothing(page: Page, html: str) -> None:
-    assert all(href.startswith("#") or href == "data:," for href in page.values("href"))
     names = {name for _, attrs in page.elements for name in attrs}
     assert not names & {"src", "srcset", "action", "background", "poster", "data", "xlink:href"}
     assert not [name for name in names if name.startswith("on")]
     style = page.text("style")
     assert "url(" not in style
     assert "@import" not in style
-    assert "http:" not in html
-    assert "https:" not in html
     policy = [attrs["content"] for tag, attrs in page.elements if attrs.get("http-equiv")]
     assert policy
     assert "default-src 'none'" in str(policy[0])
+
+
+def test_the_page_is_well_formed_asks_for_nothing_and_runs_nothing(page: Page, html: str) -> None:
+    check_self_contained(html, page)
+    assert "http:" not in html
+    assert "https:" not in html
 
 
 def test_hostile_text_in_every_field_stays_text(report: ReportData, page: Page) -> None:
@@ -144,7 +147,7 @@ def test_hostile_text_in_every_field_stays_text(report: ReportData, page: Page) 
 
 def test_every_figure_has_n_interval_and_numbers(page: Page) -> None:
     figures = [attrs["id"] for tag, attrs in page.elements if tag == "figure"]
-    parts = ["pareto", "audit", "soft-labels", "calibration", "tricks", "curves", "monitors"]
+    parts = ["pareto", "audit-1", "soft-labels-1", "calibration", "tricks", "curves", "monitors"]
     assert figures == [*parts, "elo-1", "agreement-1", "measurements"]
     captions: list[str] = []
     for path, data in page.texts:
@@ -191,7 +194,6 @@ def test_a_part_that_was_not_run_is_said(bare: ReportData) -> None:
         "This run used no constitution.",
         "No stage was run.",
         "Revision was not run.",
-        "The feedback model was not audited.",
         "Labelling was not run.",
         "No preference model was trained.",
         "Reinforcement learning was not run.",
@@ -205,19 +207,44 @@ def test_a_part_that_was_not_run_is_said(bare: ReportData) -> None:
     assert not re.search(r"\b0(\.0+)?%", text)
 
 
+def test_every_round_of_labels_is_shown_and_marked(report: ReportData, page: Page) -> None:
+    second = replace(make_labels("label-2"), n_unread=7, examples=(make_pair("label-2", 1),))
+    again = Page(render_report(replace(report, labels=(*report.labels, second))))
+    check_self_contained("", again)
+    text = again.text()
+    first, last = text.index("Round 1: label "), text.index("Round 2: label-2")
+    assert first < text.index("4 without a readable vote") < last < text.index("7 without a readable vote")
+    assert {"audit-1", "soft-labels-1", "audit-2", "soft-labels-2", "pair-2-1"} <= set(again.values("id"))
+    assert "stages/label-2/audit.html" in text
+    one_round = page.text()
+    assert "Round 1" not in one_round
+    assert (
+        "A is better with a probability of 20%, by Qwen2.5-Coder-1.5B-Instruct under principle harm"
+        in one_round
+    )
+    assert "A is better with a probability of 0%, by construction." in one_round
+    assert "under 2 principles" in text[last:]
+    assert (
+        "The feedback model was not audited."
+        in Page(render_report(replace(report, labels=(replace(second, audit=None),)))).text()
+    )
+
+
 def test_a_number_without_data_is_not_zero(report: ReportData) -> None:
-    assert report.audit
+    (labels,) = report.labels
+    assert labels.audit
+    audit = replace(
+        labels.audit,
+        accuracy=None,
+        one_order=None,
+        by_kind={},
+        length=LengthFigures(None, None, None, {}),
+        label_mass=Estimate(math.nan, 0, 1, 4, 0.95),
+        finding="unread",
+    )
     empty = replace(
         report,
-        audit=replace(
-            report.audit,
-            accuracy=None,
-            one_order=None,
-            by_kind={},
-            length=LengthFigures(None, None, None, {}),
-            label_mass=Estimate(math.nan, 0, 1, 4, 0.95),
-            finding="unread",
-        ),
+        labels=(replace(labels, audit=audit),),
         pm=PMSummary(None, None, None, None, ()),
         rl=RLSummary("GRPO", 8, (RLStep(0, reward=1.0), RLStep(1, reward=1.5, kl=math.nan))),
         measurements=report.measurements[2:],

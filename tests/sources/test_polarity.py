@@ -53,7 +53,7 @@ def expected(family: str, name: str) -> Risky | None:
 @pytest.mark.parametrize(("family", "name"), sorted(POLARITY), ids="/".join)
 def test_a_released_file_has_a_side_under_every_way_to_name_it(family: str, name: str) -> None:
     side = side_of(f"{FOLDERS[family]}/{name}.jsonl")
-    assert side == POLARITY[family, name]  # type: ignore[index]
+    assert side == POLARITY[family, name]
     prefix = family if family == "persona" else f"risk_{family}"
     assert side_of(f"elsewhere/{prefix}_{name}.jsonl.gz") == side
     assert expected(family, name) in (None, side)

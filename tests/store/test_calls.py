@@ -69,7 +69,7 @@ class Slow:
         item = self._in_flight.pop(self._random.randrange(len(self._in_flight)))
         text = item.messages[-1].content
         if text.startswith("bad"):
-            return (Failure(item.id, text.split()[1], "no"),)  # type: ignore[arg-type]
+            return (Failure(item.id, text.split()[1], "no"),)
         return (Completion(item.id, f"<{text}>", "stop", 3, 2),)
 
     def cancel(self) -> None:
@@ -158,7 +158,7 @@ def test_a_failure_of_one_item_goes_to_its_flow_and_the_models_is_kept(
     engine = Slow()
     for _ in range(2):
         answers = JournaledEngine(engine, journal, step="s").generate([request("r", f"bad {owner}")])
-        assert answers == {"r": Failure("r", owner, "no")}  # type: ignore[arg-type]
+        assert answers == {"r": Failure("r", owner, "no")}
     assert len(engine.asked) == n_asked
 
 
@@ -194,10 +194,10 @@ def test_nothing_is_handed_out_after_a_failure_since_it_would_stand_at_the_wrong
 def test_half_a_surrogate_pair_is_kept_as_a_question_mark_now_and_later(journal: Journal) -> None:
     class Odd(Slow):
         def wait(self) -> Sequence[Answer]:
-            return tuple(replace(item, text="odd \ud800") for item in super().wait())  # type: ignore[type-var]
+            return tuple(replace(item, text="odd \ud800") for item in super().wait())
 
     for engine in (Odd(), Slow()):
-        assert JournaledEngine(engine, journal, step="s").generate([request("a")])["a"].text == "odd ?"  # type: ignore[union-attr]
+        assert JournaledEngine(engine, journal, step="s").generate([request("a")])["a"].text == "odd ?"
 
 
 def test_a_failing_cancel_does_not_hide_the_reason(journal: Journal) -> None:
@@ -288,7 +288,7 @@ def test_ask_needs_no_journal() -> None:
     assert engine.most_in_flight == 3
     stopped = ask(engine, (request(f"q{i}") for i in range(10)))
     next(iter(stopped))
-    stopped.close()  # type: ignore[attr-defined]
+    stopped.close()
     assert engine.cancelled == 2
 
 

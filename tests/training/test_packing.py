@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+import torch
+import transformers
 
-from publius.training.packing import can_pack, pack_by_tokens, pack_rows  # noqa: E402
-from publius.training.weights import load_causal_lm  # noqa: E402
+from publius.training.packing import can_pack, pack_by_tokens, pack_rows
+from publius.training.weights import load_causal_lm
 
 pytestmark = pytest.mark.tiny
 _SIZE: dict[str, Any] = {

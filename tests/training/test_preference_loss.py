@@ -4,8 +4,10 @@ import math
 
 import pytest
 
-torch = pytest.importorskip("torch")
-from publius.training.preference_loss import soft_label_loss  # noqa: E402
+pytest.importorskip("torch")
+import torch
+
+from publius.training.preference_loss import soft_label_loss
 
 
 def test_worked_by_hand() -> None:

@@ -6,13 +6,14 @@ import pytest
 
 from publius.training.weights import load_causal_lm
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("trl")
-from trl.trainer.utils import add_fused_lm_head  # noqa: E402
+import torch
+from trl.trainer.utils import add_fused_lm_head
 
-from publius.training import answer_head  # noqa: E402
-from publius.training.answer_head import score_siblings, use_answer_head  # noqa: E402
-from publius.training.shared_prompt import (  # noqa: E402
+from publius.training import answer_head
+from publius.training.answer_head import score_siblings, use_answer_head
+from publius.training.shared_prompt import (
     Siblings,
     can_share_prompts,
     share_prompts,

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from publius.cli.display import Display
+from publius.cli.options import asking_options
 from publius.cli.text import columns, printable
 from publius.errors import UsageError
-from publius.pipeline.effects import read_effects, run_effects
-from publius.pipeline.effects_plan import EffectsPlan, order_effects, plan_effects
+from publius.pipeline.effects import PAGE, read_effects, run_effects
+from publius.pipeline.effects_plan import STAGE, EffectsPlan, order_effects, plan_effects
 from publius.records import encode
 from publius.report.effects_figures import chance_sentences, effect_sentences
 from publius.report.numbers import NOT_MEASURED, change, count, in_words, plain
@@ -40,13 +41,7 @@ _FOUND = {"agree": "agree", "disagree": "DISAGREE", "undecided": "not decided"}
     "--confirm", type=click.IntRange(min=1), metavar="K", help="Retrain without the K largest, to check."
 )
 @click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Change one setting of the recipe.")
-@click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
-@click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars.")
-@click.option("--dry-run", is_flag=True, help="Show calls and trainings; run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@asking_options(plan="calls and trainings")
 def effects(
     run: Path,
     judge: str,
@@ -82,14 +77,14 @@ def effects(
         return
     with Display(quiet=quiet) as display:
         run_effects(order, display.listener(), budget=Budget(max_calls, max_tokens, max_cost))
-    report = read_effects(run)
+    report, page = read_effects(run), run / "stages" / STAGE / PAGE
     for axis in report.own_judge:
         warning = f"{axis} is judged by the labeller's own weights: name another model with --judge"
         click.echo(printable(f"publius: warning: {warning}"), err=True)
     if as_json:
-        click.echo(json.dumps(encode(report), indent=2))
+        click.echo(json.dumps({**encode(report), "page": str(page)}, indent=2))
     else:
-        click.echo(printable(report_text(report).replace("\u00a0", " ")))
+        click.echo(printable(f"{report_text(report)}\n\n{page}".replace("\u00a0", " ")))
 
 
 def report_text(report: EffectsReport) -> str:

@@ -56,13 +56,7 @@ def run_options(
         )
         @click.option("--limit", type=click.IntRange(min=1), help="At most N prompts of each purpose.")
         @click.option("--engine", metavar="NAME", help="Ask all models through this engine.")
-        @click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
-        @click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
-        @click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars.")
-        @click.option("--dry-run", is_flag=True, help="Show calls, tokens and time; run nothing.")
-        @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
-        @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-        @click.option("--debug", is_flag=True, help="Show tracebacks.")
+        @asking_options(plan="calls, tokens and time")
         @functools.wraps(verb)
         def wrapped(
             recipe: str,
@@ -111,6 +105,24 @@ def run_options(
     return decorate
 
 
+def asking_options(*, plan: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator for a verb that asks models: limits of spending, `plan` instead of a run, output."""
+    options = (
+        click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls."),
+        click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens."),
+        click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars."),
+        click.option("--dry-run", is_flag=True, help=f"Show {plan}; run nothing."),
+        click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
+    )
+
+    def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.reduce(lambda made, option: option(made), reversed(options), verb)
+
+    return decorate
+
+
 def order_options(out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a verb the options of an order that is no recipe; `out` is its place."""
 
@@ -124,13 +136,7 @@ def order_options(out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
             help="Change one setting; options.A=B: of the engine.",
         )
         @click.option("--out", type=click.Path(path_type=Path), help=f"The run directory [{out}].")
-        @click.option("--max-calls", type=click.IntRange(min=1), help="Stop when the run has made N calls.")
-        @click.option("--max-tokens", type=click.IntRange(min=1), help="... has read and written N tokens.")
-        @click.option("--max-cost", type=click.FloatRange(min=0), help="... has spent so many US dollars.")
-        @click.option("--dry-run", is_flag=True, help="Show requests and tokens; run nothing.")
-        @click.option("--json", "as_json", is_flag=True, help="Data as JSON on stdout.")
-        @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-        @click.option("--debug", is_flag=True, help="Show tracebacks.")
+        @asking_options(plan="requests and tokens")
         @functools.wraps(verb)
         def wrapped(**given: Any) -> Any:
             del given["debug"]  # read by main, before click

@@ -96,16 +96,37 @@ def carry_out(
     return manifest
 
 
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order's run directory and what its stage shares, while they are open."""
+
+    context: RunContext
+    run: Run
+    listener: Listener
+    budget: Budget
+
+    def carry_out(self, alone: Alone, work: Callable[[StageStore], StageResult]) -> StageManifest:
+        """Do the stage's `work` unless it is done (`carry_out`)."""
+        return carry_out(
+            alone,
+            self.run,
+            work,
+            listener=self.listener,
+            on_progress=self.context.on_progress,
+            budget=self.budget,
+        )
+
+
 @contextmanager
 def open_order(
     stage: str,
     roles: Sequence[ModelRole],
     out: Path,
     listener: Listener,
-    budget: Budget,
+    budget: Budget | None,
     *,
     journal: Journal | None = None,
-) -> Generator[tuple[RunContext, Run]]:
+) -> Generator[OpenOrder]:
     """Open the run directory of an order that asks `roles`, and what its stage shares; both are closed.
 
     Raises:
@@ -115,11 +136,12 @@ def open_order(
     """
     require_one_process(stage)
     asked = {f"{role.model} on {role.engine}": role for role in roles}
+    budget = budget or Budget()
     check_priced(asked, budget, todo="say what a million tokens cost: --set price.input=0.10")
     context = RunContext(Recipe(stage), partial(listener.on_progress, stage))
     try:
         with open_run(out, journal=journal) as run:
-            yield context, run
+            yield OpenOrder(context, run, listener, budget)
     finally:
         context.close_engines()
 
@@ -149,6 +171,11 @@ def subjects_of(
     own = against_engine or engine
     refuse_twins((model, engine), (against, own))
     return (first, ModelRole(against, own, said.options if own == engine else {}, price))
+
+
+def asked_roles(models: Sequence[ModelRole], judge: ModelRole | None) -> tuple[ModelRole, ...]:
+    """Return whom an order asks: its subjects, and the judge if there is one."""
+    return tuple(models) if judge is None else (*models, judge)
 
 
 def judge_of(

@@ -119,13 +119,13 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
     caveats: list[str] = []
     evaluated = figures.get("evaluate")
     caveats += [_TIES[judge["tie"]].format(judge["name"]) for judge in _tied(evaluated)]
-    label = figures.get("label")
-    if label and label["audit"]["finding"] == "inverted":
+    audits = [figures[name]["audit"] for name in all_of("label", figures)]
+    if any(audit["finding"] == "inverted" for audit in audits):
         caveats.append(
             "The feedback model prefers what people find worse; the asked labels teach the opposite of what "
             "is wanted."
         )
-    elif label and not label["audit"]["trusted"]:
+    elif not all(audit["trusted"] for audit in audits):
         caveats.append(
             "The feedback model's agreement with people could not be told from chance; the asked labels and "
             "its judgements carry no shown information."

@@ -33,6 +33,7 @@ from publius.pipeline.rewards import rewards_of
 from publius.pipeline.runner import Listener
 from publius.preference.config import PMSettings
 from publius.records import Preference, Unparsed, content_hash, decode, encode, records_hash
+from publius.report import render_effects
 from publius.stats.effects import EffectsReport
 from publius.store import (
     Budget,
@@ -42,6 +43,7 @@ from publius.store import (
     StageStore,
     open_run,
     read_json,
+    write_atomic,
     write_json,
     write_records,
 )
@@ -50,6 +52,8 @@ from publius.training.launch import require_one_process
 
 EFFECTS = "effects.json"
 VOTES = "votes.jsonl"
+VERDICTS = "verdicts.json"  # P(A is better) by axis and comparison
+PAGE = "effects.html"
 
 
 def run_effects(order: EffectsOrder, listener: Listener, *, budget: Budget | None = None) -> StageManifest:
@@ -117,6 +121,7 @@ def _run(
     def work(store: StageStore) -> StageResult:
         report = _measure(store, order, pairs, context, labeller=labeller, judge=judge, settings=settings)
         write_json(store.path / EFFECTS, report)
+        write_atomic(store.path / PAGE, render_effects(report).encode("utf-8", "replace"))
         return StageResult(rows=len(pairs), figures={"effects": encode(report)})
 
     return carry_out(alone, run, work, listener=listener, on_progress=context.on_progress, budget=budget)
@@ -144,6 +149,7 @@ def _measure(
     )
     write_records(store.path / VOTES, judged)
     axes, unparsed = _axes(store, order, judged, judge=judge)
+    write_json(store.path / VERDICTS, axes)
     unparsed += Counter(
         kind_of_reason(vote.reason) for item in judged for vote in item.votes if isinstance(vote, Unparsed)
     )
@@ -172,6 +178,7 @@ def _measure(
         unparsed=most_common(unparsed),
         effects=effects,
         retraining=retraining,
+        statements={principle.id: principle.statement for principle in constitution.principles},
     )
 
 

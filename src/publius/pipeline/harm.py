@@ -26,8 +26,17 @@ from publius.evaluate.harm.stage import (
 )
 from publius.evaluate.prompts import QUESTIONS
 from publius.judge import claims_hash, harm_hash, templates_hash
-from publius.pipeline.alone import Alone, Asked, carry_out, judge_of, n_votes, open_order, subjects_of
-from publius.pipeline.context import RunContext
+from publius.pipeline.alone import (
+    Alone,
+    Asked,
+    OpenOrder,
+    asked_roles,
+    judge_of,
+    n_votes,
+    names_of,
+    open_order,
+    subjects_of,
+)
 from publius.pipeline.recipe import ModelRole
 from publius.pipeline.rewards import check_preference_model, harm_of, rewards_of
 from publius.pipeline.runner import Listener
@@ -36,7 +45,7 @@ from publius.pipeline.suite import check_role
 from publius.preference.loading import check_harm_regressor
 from publius.records import Answer, Prompt, Purpose, content_hash, decode, draw_key, encode
 from publius.sources import load_answers, load_prompts
-from publius.store import Budget, Run, StageManifest, StageResult, StageStore, read_json
+from publius.store import Budget, StageManifest, StageResult, StageStore, read_json
 from publius.training.digest import weights_hash
 
 STAGE = "harm"
@@ -204,9 +213,8 @@ def measure_harm(
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
     task = _task(order)
-    budget = budget or Budget()
-    with open_order(STAGE, _roles(order), out, listener, budget) as (context, run):
-        return _run(order, task, context, run=run, listener=listener, budget=budget)
+    with open_order(STAGE, asked_roles(order.models, order.judge), out, listener, budget) as opened:
+        return _run(order, task, opened)
 
 
 def read_harm(out: Path) -> HarmReport:
@@ -218,9 +226,8 @@ def read_harm(out: Path) -> HarmReport:
     return decode(HarmReport, read_json(out / "stages" / STAGE / SUMMARY))
 
 
-def _run(
-    order: HarmOrder, task: _Task, context: RunContext, *, run: Run, listener: Listener, budget: Budget
-) -> StageManifest:
+def _run(order: HarmOrder, task: _Task, opened: OpenOrder) -> StageManifest:
+    context, journal = opened.context, opened.run.journal
     subjects = {name: context.engine(role) for name, role in task.subjects.items()}
     judge = None if order.judge is None else context.engine(order.judge)
     asked = [Asked(task.subjects[name], engine, ("generate",)) for name, engine in subjects.items()]
@@ -233,10 +240,8 @@ def _run(
             answers, failed = sample_subjects(store, order.config, prompts=task.prompts, subjects=subjects)
         raters = Raters(
             judge,
-            None
-            if order.regressor is None
-            else (str(order.regressor), harm_of(order.regressor, run.journal)),
-            None if order.pm is None else (str(order.pm), rewards_of(order.pm, run.journal)),
+            None if order.regressor is None else (str(order.regressor), harm_of(order.regressor, journal)),
+            None if order.pm is None else (str(order.pm), rewards_of(order.pm, journal)),
         )
         return run_harm(
             store,
@@ -258,14 +263,8 @@ def _run(
             *(wording, QUESTIONS["harmlessness"], told),
         ]
     )
-    return carry_out(
-        Alone(STAGE, inputs, inputs, tuple(asked), order.seed, votes="--set options.votes=8"),
-        run,
-        work,
-        listener=listener,
-        on_progress=context.on_progress,
-        budget=budget,
-    )
+    alone = Alone(STAGE, inputs, inputs, tuple(asked), order.seed, votes="--set options.votes=8")
+    return opened.carry_out(alone, work)
 
 
 def _own_judge(subjects: dict[str, Engine], judge: Engine | None) -> tuple[str, ...]:
@@ -277,7 +276,7 @@ def _own_judge(subjects: dict[str, Engine], judge: Engine | None) -> tuple[str, 
 
 def _task(order: HarmOrder) -> _Task:
     """Return what is to be rated, after everything that can be refused without a model."""
-    for role in _roles(order):
+    for role in asked_roles(order.models, order.judge):
         check_role(role)
     if order.regressor is not None:
         check_harm_regressor(order.regressor)
@@ -319,9 +318,7 @@ def _to_ask(order: HarmOrder) -> _Task:
         raise DataError("none of the red-team prompts is held out", where="harm", todo=todo)
     if len({prompt.messages for prompt in loaded}) > len(prompts):
         raise DataError("two prompts of different text have one id", where="harm", todo="give each its own")
-    names = [role.model for role in order.models]
-    if len(set(names)) < len(names):
-        names = [f"{role.model} on {role.engine}" for role in order.models]
+    names = names_of(order.models)
     if len(set(names)) < len(names):
         raise UsageError(f"{names[0]} is compared with itself", where="--against")
     config = order.config
@@ -345,7 +342,3 @@ def _drawn(prompts: Sequence[Prompt], order: HarmOrder) -> tuple[Prompt, ...]:
         for is_helpful in (False, True)
     ]
     return tuple(prompt for side in sides for prompt in side)
-
-
-def _roles(order: HarmOrder) -> tuple[ModelRole, ...]:
-    return (*order.models, order.judge) if order.judge is not None else order.models

@@ -11,7 +11,7 @@ from publius import __version__
 from publius.evaluate.suites.config import SuiteConfig
 from publius.evaluate.suites.prompts import wording_hash
 from publius.evaluate.suites.pronouns import SUMMARY, PronounReport, run_pronouns
-from publius.pipeline.alone import Alone, Asked, carry_out, n_votes, open_order, subjects_of
+from publius.pipeline.alone import Alone, Asked, n_votes, open_order, subjects_of
 from publius.pipeline.recipe import ModelRole
 from publius.pipeline.runner import Listener
 from publius.pipeline.settings import read_settings
@@ -70,19 +70,14 @@ def measure_pronouns_of(
     Raises:
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
-    budget = budget or Budget()
-    with open_order(STAGE, (order.model,), out, listener, budget) as (context, run):
-        engine = context.engine(order.model)
+    with open_order(STAGE, (order.model,), out, listener, budget) as opened:
+        engine = opened.context.engine(order.model)
         decided = [order.config, order.sentences, engine.model, order.seed, wording_hash()]
         inputs = content_hash([__version__, STAGE, *decided])
         asked = (Asked(order.model, engine, ("choose",)),)
-        return carry_out(
+        return opened.carry_out(
             Alone(STAGE, inputs, inputs, asked, order.seed, votes="--set options.votes=8"),
-            run,
             lambda store: run_pronouns(store, order.config, sentences=order.sentences, subject=engine),
-            listener=listener,
-            on_progress=context.on_progress,
-            budget=budget,
         )
 
 

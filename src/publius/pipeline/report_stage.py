@@ -55,6 +55,7 @@ PAGE = "report.html"
 _LIBRARIES = ("torch", "transformers", "trl", "openvino-genai", "numpy")
 _N_EXAMPLES = 12
 _N_SAMPLES = 8
+_N_LABELLED = 3  # pairs shown of each origin
 _N_BINS = 10
 
 
@@ -89,8 +90,7 @@ def gather(context: RunContext, run: Run) -> ReportData:
         caveats=caveats,
         constitution=context.constitution,
         revision=_revision(run, figures["revise"]) if "revise" in figures else None,
-        audit=decode(Audit, figures["label"]["audit"]) if "label" in figures else None,
-        labels=_labels(run, figures["label"]) if "label" in figures else None,
+        labels=tuple(_labels(run, name, figures[name]) for name in all_of("label", figures)),
         pm=summarise_pm(figures[last_pm[0]]) if last_pm else None,
         rl=summarise_rl(rl, recipe.rl) if (rl := all_rounds(figures)) else None,
         pareto=_pareto(evaluated),
@@ -154,11 +154,14 @@ def _revision(run: Run, figures: Mapping[str, Any]) -> RevisionSummary:
     )
 
 
-def _labels(run: Run, figures: Mapping[str, Any]) -> LabelSummary:
+def _labels(run: Run, stage: str, figures: Mapping[str, Any]) -> LabelSummary:
     edges = [index / _N_BINS for index in range(_N_BINS + 1)]
     counts = [0] * _N_BINS
     by_principle: dict[str, list[tuple[str, float]]] = {}
-    for item in iter_records(run.stage_path("label") / PREFERENCES, Preference):
+    examples: dict[str, list[Preference]] = {origin: [] for origin in ORIGINS}
+    for item in iter_records(run.stage_path(stage) / PREFERENCES, Preference):
+        if item.prob_a is not None and len(examples[item.origin]) < _N_LABELLED:
+            examples[item.origin].append(item)
         if item.origin == "asked" and item.prob_a is not None:
             counts[min(_N_BINS - 1, int(item.prob_a * _N_BINS))] += 1
         for id in dict.fromkeys(vote.principle_id for vote in item.votes):
@@ -168,12 +171,15 @@ def _labels(run: Run, figures: Mapping[str, Any]) -> LabelSummary:
                 by_principle.setdefault(id, []).append((item.comparison.prompt_id, label))
     n_of: Mapping[str, int] = figures["origins"]
     return LabelSummary(
+        stage=stage,
+        audit=decode(Audit, figures["audit"]),
         origins=tuple(OriginCount(origin, n_of[origin]) for origin in ORIGINS if origin in n_of),
         n_unread=figures["n_unlabelled"],
         histogram=tuple(
             HistogramBin(low, high, n) for low, high, n in zip(edges, edges[1:], counts, strict=False)
         ),
         per_principle=tuple(PrincipleLabels(id, _mean(own)) for id, own in sorted(by_principle.items())),
+        examples=tuple(item for own in examples.values() for item in own),
     )
 
 

@@ -13,7 +13,7 @@ from publius.errors import DataError
 from publius.preference.loading import load_harm_regressor, load_preference_model
 from publius.preference.prompted import load_prefix, prompted
 from publius.preference.score import PreferenceModel, Unscored
-from publius.records import Conversation
+from publius.records import Conversation, content_hash
 from publius.store import Journal, Rewards, keep_rewards
 from publius.training.digest import weights_hash
 
@@ -76,13 +76,19 @@ class PreferenceModels:
             if prefix:
                 load_prefix(prefix)
 
-    def rewards(self) -> dict[str, Callable[[Sequence[Conversation]], list[float | None]]]:
-        """Return a reward for every prefix; the weights load when the first is asked."""
+    def rewards(self, journal: Journal) -> dict[str, Callable[[Sequence[Conversation]], list[float | None]]]:
+        """Return a reward for every prefix, kept in the journal; the weights load when one is missing."""
         if self.path is None:
             return {}
+        weights = weights_hash(self.path)
         return {
             f"{self.path.name}, prompted: {prefix}" if prefix else self.path.name: partial(
-                self._score, prefix
+                _known,
+                keep_rewards(
+                    journal,
+                    content_hash([weights, load_prefix(prefix)]) if prefix else weights,
+                    partial(self._rate, prefix),
+                ),
             )
             for prefix in self.prefixes
         }
@@ -92,12 +98,16 @@ class PreferenceModels:
         weights = weights_hash(self.path) if self.path else ""
         return [weights, [load_prefix(prefix) if prefix else () for prefix in self.prefixes]]
 
-    def _score(self, prefix: str, conversations: Sequence[Conversation]) -> list[float | None]:
+    def _rate(self, prefix: str, conversations: Sequence[Conversation]) -> list[float | str]:
         pm = self._loaded
-        rated = rate_each(prompted(pm, load_prefix(prefix)) if prefix else pm, conversations)
-        return [None if isinstance(one, str) else one for one in rated]
+        return rate_each(prompted(pm, load_prefix(prefix)) if prefix else pm, conversations)
 
     @cached_property
     def _loaded(self) -> PreferenceModel:
         assert self.path is not None
         return load_preference_model(self.path)
+
+
+def _known(rate: Rewards, conversations: Sequence[Conversation]) -> list[float | None]:
+    """Return each conversation's reward, None where it has none."""
+    return [None if isinstance(one, str) else one for one in rate(conversations)]

@@ -20,7 +20,8 @@ from publius.judge import templates_hash
 from publius.pipeline.alone import (
     Alone,
     Asked,
-    carry_out,
+    OpenOrder,
+    asked_roles,
     judge_of,
     n_votes,
     names_of,
@@ -29,14 +30,13 @@ from publius.pipeline.alone import (
     subjects_of,
 )
 from publius.pipeline.check import check_turns
-from publius.pipeline.context import RunContext
 from publius.pipeline.recipe import ModelRole
 from publius.pipeline.rewards import check_preference_model, rewards_of
 from publius.pipeline.runner import Listener
 from publius.pipeline.settings import read_settings
 from publius.records import ChoiceQuestion, Risky, content_hash, decode, draw_key, encode
 from publius.sources import load_questions
-from publius.store import Budget, Run, StageManifest, read_json
+from publius.store import Budget, StageManifest, read_json
 from publius.training.weights import weights_hash
 
 STAGE = "suite"
@@ -194,9 +194,8 @@ def run_suites(
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
     task = _task(order)
-    budget = budget or Budget()
-    with open_order(STAGE, _roles(order), out, listener, budget) as (context, run):
-        return _run(order, task, context, run=run, listener=listener, budget=budget)
+    with open_order(STAGE, asked_roles(order.models, order.judge), out, listener, budget) as opened:
+        return _run(order, task, opened)
 
 
 def read_suite(out: Path) -> SuiteReport:
@@ -217,13 +216,12 @@ def draw_questions(questions: Sequence[ChoiceQuestion], n: int, *, seed: int) ->
     return tuple(question for question in questions if question.id in kept)
 
 
-def _run(
-    order: SuiteOrder, task: _Task, context: RunContext, *, run: Run, listener: Listener, budget: Budget
-) -> StageManifest:
+def _run(order: SuiteOrder, task: _Task, opened: OpenOrder) -> StageManifest:
+    context, journal = opened.context, opened.run.journal
     engines = [context.engine(role) for role in order.models]
     judge = context.engine(order.judge) if order.judge is not None else None
     subjects = list(map(Subject, names_of(order.models), engines))
-    subjects += [Subject(str(path), rewards=rewards_of(path, run.journal)) for path in order.pms]
+    subjects += [Subject(str(path), rewards=rewards_of(path, journal)) for path in order.pms]
     abilities = {"text": ("generate",), "cot": ("generate", "choose")}.get(order.config.mode, ("choose",))
     asked = [Asked(role, engine, abilities) for role, engine in zip(order.models, engines, strict=True)]
     if order.judge is not None and judge is not None:
@@ -240,15 +238,11 @@ def _run(
         seed=order.seed,
         votes="--set options.votes=8",
     )
-    return carry_out(
+    return opened.carry_out(
         alone,
-        run,
         lambda store: run_suite(
             store, order.config, sets=task.sets, left_out=task.left_out, subjects=subjects, judge=judge
         ),
-        listener=listener,
-        on_progress=context.on_progress,
-        budget=budget,
     )
 
 
@@ -258,15 +252,11 @@ def _task(order: SuiteOrder) -> _Task:
     sets = {one.source: draw_questions(one.questions, order.n, seed=order.seed) for one in loaded}
     task = _Task(sets, {one.source: one.left_out for one in loaded if one.left_out})
     check_mode(order.config.mode, task.questions)
-    for role in _roles(order):
+    for role in asked_roles(order.models, order.judge):
         check_role(role)
     for path in order.pms:
         check_preference_model(path)
     return task
-
-
-def _roles(order: SuiteOrder) -> tuple[ModelRole, ...]:
-    return (*order.models, order.judge) if order.judge is not None else order.models
 
 
 def check_role(role: ModelRole) -> None:

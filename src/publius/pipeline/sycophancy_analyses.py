@@ -135,7 +135,7 @@ def best_of_n_analysis(
             n_samples=n_samples,
             subject=engines["subject"],
             judge=engines["judge"],
-            rewards=models.rewards(),
+            rewards=models.rewards(store.journal),
         )
 
     n_judged = n_votes(judge) * sum(n_verdicts(item, n=n_samples) for item in items)
@@ -182,7 +182,7 @@ def misconceptions_analysis(
             n_bins=n_bins,
             believer=engines["believer"],
             judge=engines.get("judge"),
-            rewards=models.rewards(),
+            rewards=models.rewards(store.journal),
         )
 
     roles = {"believer": believer} | ({"judge": judge} if judge else {})

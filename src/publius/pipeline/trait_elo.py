@@ -12,7 +12,7 @@ from pathlib import Path
 from publius import __version__
 from publius.errors import DataError
 from publius.evaluate.suites.elo_stage import SUMMARY, EloConfig, EloReport, run_trait_elo
-from publius.pipeline.alone import Alone, Asked, carry_out, names_of, open_order, subjects_of
+from publius.pipeline.alone import Alone, Asked, names_of, open_order, subjects_of
 from publius.pipeline.recipe import ModelRole
 from publius.pipeline.rewards import check_preference_model, rewards_of
 from publius.pipeline.runner import Listener
@@ -102,29 +102,24 @@ def measure_trait_elo(
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
     prompts = _prompts(order)
-    budget = budget or Budget()
-    with open_order(STAGE, order.models, out, listener, budget, journal=journal) as (context, run):
-        engines = [context.engine(role) for role in order.models]
+    with open_order(STAGE, order.models, out, listener, budget, journal=journal) as opened:
+        engines = [opened.context.engine(role) for role in order.models]
         asked = tuple(
             Asked(role, engine, ("generate",)) for role, engine in zip(order.models, engines, strict=True)
         )
         models = [engine.model for engine in engines]
         decided = [__version__, STAGE, order.config, prompts, models, weights_hash(order.pm), order.seed]
         inputs = content_hash(decided)
-        return carry_out(
+        return opened.carry_out(
             Alone(STAGE, inputs, inputs, asked, order.seed, votes=""),
-            run,
             lambda store: run_trait_elo(
                 store,
                 order.config,
                 prompts=prompts,
                 subjects=dict(zip(names_of(order.models), engines, strict=True)),
-                rewards=rewards_of(order.pm, run.journal),
+                rewards=rewards_of(order.pm, opened.run.journal),
                 preference_model=str(order.pm),
             ),
-            listener=listener,
-            on_progress=context.on_progress,
-            budget=budget,
         )
 
 

@@ -48,9 +48,9 @@ def groups_of(
     """
     found: list[tuple[tuple[int, ...], list[int], int]] = []
     for place, (ids_T, mask_T) in enumerate(zip(input_ids_BT, mask_BT.bool(), strict=True)):
-        asked: list[int] = ids_T[:-n_answer_tokens][mask_T[:-n_answer_tokens]].tolist()
+        before: list[int] = ids_T[:-n_answer_tokens][mask_T[:-n_answer_tokens]].tolist()
         answered: list[int] = ids_T[-n_answer_tokens:][mask_T[-n_answer_tokens:]].tolist()
-        found.append((tuple(asked), answered, place))
+        found.append((tuple(before), answered, place))
     if not together:
         return [Group(prompt_ids, (answer_ids,), (place,)) for prompt_ids, answer_ids, place in sorted(found)]
     members: dict[tuple[int, ...], list[tuple[list[int], int]]] = {}

@@ -6,8 +6,7 @@ the step, however it was cut. Or its rows are packed, several into one, and noth
 Paper: none.
 """
 
-from contextlib import nullcontext
-from typing import Any, cast
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from publius.training.batches import cut_by_tokens
 from publius.training.packing import pack_by_tokens, pack_rows
+from publius.training.parts import cut_alike, each_part
 from publius.training.recomputation import keep_activations
 
 
@@ -32,29 +32,14 @@ class AnswerTrainer(SFTTrainer):
     ) -> Tensor:
         """Add up the gradients of a batch's parts, and return its part of the step's loss."""
         lengths: list[int] = inputs["attention_mask"].sum(1).tolist()
-        cut = self._cut(lengths)
-        state = self.accelerator.gradient_state
-        syncs = state.sync_gradients
+        how = partial(pack_by_tokens if self.packs else cut_by_tokens, lengths, budget=self.tokens_in_memory)
+        cut = cut_alike(lambda n_least: how(n_least=n_least), self.accelerator)
         losses: list[Tensor] = []
-        for rows in cut:
-            is_last = rows is cut[-1]
-            # what transformers does around the steps of an accumulation; DeepSpeed asks for it in `backward`
-            state._set_sync_gradients(syncs and is_last)  # pyright: ignore[reportPrivateUsage]
+        for rows in each_part(cut, self.accelerator, model):
             part = self._part(inputs, rows, lengths)
             keep_activations(model, n_tokens=part["input_ids"].numel(), budget=self.tokens_in_memory)
-            with nullcontext() if is_last else self.accelerator.no_sync(model):
-                losses.append(super().training_step(model, part, num_items_in_batch))
+            losses.append(super().training_step(model, part, num_items_in_batch))
         return torch.stack(losses).sum()
-
-    def _cut(self, lengths: list[int]) -> list[list[int]]:
-        """Return the rows of each part, as many parts in every process: each waits for the others."""
-        how = pack_by_tokens if self.packs else cut_by_tokens
-        cut = how(lengths, budget=self.tokens_in_memory)
-        if self.accelerator.num_processes == 1:
-            return cut
-        n_own = torch.tensor([len(cut)], device=self.accelerator.device)
-        n_most = int(cast(Tensor, cast(Any, self.accelerator).gather(n_own)).max())
-        return how(lengths, budget=self.tokens_in_memory, n_least=n_most)
 
     def _part(self, inputs: dict[str, Tensor], rows: list[int], lengths: list[int]) -> dict[str, Tensor]:
         """Return some rows of a batch, padded to the longest of them or packed into one."""

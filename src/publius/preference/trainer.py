@@ -7,8 +7,8 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §4.1. TRL's own trainer knows hard la
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -25,6 +25,7 @@ from publius.training.arguments import Optimisation, fill_last_batch, trainer_ar
 from publius.training.batches import cut_by_tokens, grouped_order
 from publius.training.environment import Device
 from publius.training.lora import adapter_config
+from publius.training.parts import cut_alike, each_part, gather_counts
 from publius.training.recomputation import keep_activations
 from publius.training.shared_prompt import can_share_prompts
 from publius.training.weights import LoadedModel
@@ -126,14 +127,10 @@ class RowTrainer(RewardTrainer):
         mean_share = self._mean_share(len(numbers) - numbers.count(_FILLER))
         batches = self._cut(rows)
         losses: list[Tensor] = []
-        for batch in batches:
-            is_last = batch is batches[-1]
-            # what transformers does around the steps of an accumulation; DeepSpeed asks for it in `backward`
-            self.accelerator.gradient_state._set_sync_gradients(is_last)  # pyright: ignore[reportPrivateUsage]
-            with nullcontext() if is_last else self.accelerator.no_sync(model):
-                keep_activations(model, n_tokens=self._n_tokens(batch), budget=self._layout.tokens_in_memory)
-                tensors = self.collate(batch, mean_share=mean_share)
-                losses.append(super().training_step(model, tensors, num_items_in_batch))
+        for batch in each_part(batches, self.accelerator, model):
+            keep_activations(model, n_tokens=self._n_tokens(batch), budget=self._layout.tokens_in_memory)
+            tensors = self.collate(batch, mean_share=mean_share)
+            losses.append(super().training_step(model, tensors, num_items_in_batch))
         return torch.stack(losses).sum()
 
     def compute_loss(
@@ -166,19 +163,15 @@ class RowTrainer(RewardTrainer):
     def _mean_share(self, n_own: int) -> float:
         """Return how many rows of a step there are for each process."""
         n_processes = self.accelerator.num_processes
-        return n_own if n_processes == 1 else int(self._gather(n_own).sum()) / n_processes
-
-    def _gather(self, n_own: int) -> Tensor:
-        """Return a number of every process."""
-        return cast(Tensor, self.accelerator.gather(torch.tensor([n_own], device=self.accelerator.device)))
+        if n_processes == 1:
+            return n_own
+        return int(gather_counts(n_own, self.accelerator).sum()) / n_processes
 
     def _cut(self, rows: Sequence[TrainingRow]) -> list[list[TrainingRow]]:
-        """Return the micro-batches of a step, as many in every process: each waits for the others."""
+        """Return the micro-batches of a step, as many in every process."""
         lengths = [self._n_tokens([row]) for row in rows]
-        budget = self._layout.tokens_in_memory
-        cut = cut_by_tokens(lengths, budget=budget)
-        if self.accelerator.num_processes > 1:
-            cut = cut_by_tokens(lengths, budget=budget, n_least=int(self._gather(len(cut)).max()))
+        how = partial(cut_by_tokens, lengths, budget=self._layout.tokens_in_memory)
+        cut = cut_alike(lambda n_least: how(n_least=n_least), self.accelerator)
         return [[rows[i] for i in batch] for batch in cut]
 
     def _n_tokens(self, rows: Sequence[TrainingRow]) -> int:

@@ -1,8 +1,8 @@
 """The report: one self-contained HTML file that shows a run to someone who was not there.
 
 `data` says what a report contains, `page.render_report` draws it; `audit_page.render_audit` draws an
-audit alone, `card.render_card` the model card; nothing here reads or writes files. The other files:
- `text` (hostile text made visible),
+audit alone, `effects_page.render_effects` the effects of principles, `card.render_card` the model card;
+nothing here reads or writes files. The other files: `text` (hostile text made visible),
 `numbers` (how numbers are written), `svg` and `charts` (pictures), the `figures` (a picture with caption
 and data table), `examples` (chains as word diffs). A page loads nothing, runs no script, and reads well
 on paper.
@@ -36,6 +36,7 @@ from publius.report.data import (
     TrickEffect,
     Version,
 )
+from publius.report.effects_page import render_effects
 from publius.report.page import render_report
 
 __all__ = [
@@ -68,5 +69,6 @@ __all__ = [
     "Version",
     "render_audit",
     "render_card",
+    "render_effects",
     "render_report",
 ]

@@ -74,7 +74,7 @@ def render_comparison(comparison: Comparison) -> str:
     return (
         page_environment()
         .get_template("comparison.html.j2")
-        .render(comparison=comparison, views=views, cells=cells, chance_text=chance_text)
+        .render(comparison=comparison, views=views, chance_text=chance_text)
     )
 
 

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from publius.constitution.principle import Constitution
 from publius.errors import DataError
-from publius.records import Conversation, RevisionChain
+from publius.records import Conversation, Preference, RevisionChain
 from publius.stats.audit import Audit
 from publius.stats.calibration import Bin
 from publius.stats.intervals import Estimate
@@ -119,12 +119,19 @@ class PrincipleLabels:
 
 @dataclass(frozen=True, slots=True)
 class LabelSummary:
-    """The preferences as a whole; `n_unread` comparisons have no readable vote and so no label."""
+    """The preferences of one label stage (`stage`: "label", "label-2") as a whole, and some to show.
 
+    `audit` is that of the feedback model before it labelled; `n_unread` comparisons have no readable vote and
+    so no label.
+    """
+
+    stage: str
+    audit: Audit | None
     origins: tuple[OriginCount, ...]
     n_unread: int
     histogram: tuple[HistogramBin, ...]
     per_principle: tuple[PrincipleLabels, ...]
+    examples: tuple[Preference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +279,7 @@ class ReportData:
     """Everything the report shows. The first conclusion is its headline.
 
     `conclusions` are sentences on what changed and what did not, `caveats` on what could not be
-    concluded; `peak_memory` is in bytes, `created` in UTC.
+    concluded; `labels` has every round's; `peak_memory` is in bytes, `created` in UTC.
 
     Raises:
         DataError: `created` has no time zone.
@@ -290,8 +297,7 @@ class ReportData:
     peak_memory: int | None = None
     constitution: Constitution | None = None
     revision: RevisionSummary | None = None
-    audit: Audit | None = None
-    labels: LabelSummary | None = None
+    labels: tuple[LabelSummary, ...] = ()
     pm: PMSummary | None = None
     rl: RLSummary | None = None
     pareto: ParetoChart | None = None

@@ -1,4 +1,4 @@
-"""Revision chains and sample answers, made ready to be read: word diffs, folds, and a size limit.
+"""Revision chains, labelled pairs and sample answers, ready to be read: word diffs, folds, a size limit.
 
 A revision that keeps little of its draft is shown beside it, since a word diff of two unlike texts
 is a heap of crumbs; any other is shown as one text with the words taken out and put in.
@@ -6,16 +6,19 @@ is a heap of crumbs; any other is shown as one text with the words taken out and
 Paper: Bai et al. 2022, arXiv:2212.08073, Appendix A and C show chains in the same order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
-from publius.records import Conversation, Revision, RevisionChain
+from publius.records import Conversation, Preference, Revision, RevisionChain
 from publius.report.data import SampleAnswers
+from publius.report.numbers import count, percent
 from publius.report.text import SHOWN_CHARS, Folded, fold_at, folded, markup
 from publius.stats.diff import DiffSpan, word_diff
+
+View = TypeVar("View")
 
 PROMPT_BUDGET = 900
 ANSWER_BUDGET = 1_400
@@ -63,11 +66,12 @@ class ChainView:
 
 @dataclass(frozen=True, slots=True)
 class AnswersView:
-    """One prompt and what each policy answered, as (policy, text)."""
+    """One prompt and answers to it side by side, as (policy, text); `note` says what was found of them."""
 
     prompt_id: str
     turns: tuple[TurnView, ...]
     answers: tuple[tuple[str, Folded], ...]
+    note: str = ""
 
 
 class Chains(NamedTuple):
@@ -78,7 +82,7 @@ class Chains(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The sample answers that fit into the page, and how many prompts do not."""
+    """The prompts with answers that fit into the page, and how many do not."""
 
     shown: tuple[AnswersView, ...]
     n_left_out: int
@@ -90,35 +94,78 @@ def chain_views(chains: Sequence[RevisionChain], *, statements: Mapping[str, str
     `statements` gives the text of a principle by its id. A chain that would take a quarter of the
     budget alone is passed over.
     """
-    shown: list[ChainView] = []
-    used = 0
-    for chain in chains:
-        view = _chain_view(chain, statements)
-        size = _chain_size(view)
-        if size > budget // 4:
-            continue
-        if used + size > budget:
-            break
-        used += size
-        shown.append(view)
-    return Chains(tuple(shown), len(chains) - len(shown))
+    shown = _within(budget, (_chain_view(chain, statements) for chain in chains), _chain_size)
+    return Chains(shown, len(chains) - len(shown))
 
 
 def answer_views(samples: Sequence[SampleAnswers], *, budget: int) -> Answers:
     """Return the first sample answers within `budget`, by the rule of `chain_views`."""
-    shown: list[AnswersView] = []
+    views = (
+        _answers_view(
+            sample.prompt_id,
+            sample.messages,
+            [(answer.policy, answer.text) for answer in sample.answers],
+        )
+        for sample in samples
+    )
+    shown = _within(budget, views, _answers_size)
+    return Answers(shown, len(samples) - len(shown))
+
+
+def label_views(labelled: Sequence[Preference], *, budget: int) -> Answers:
+    """Return the first labelled pairs within `budget`, by the rule of `chain_views`, with their labels."""
+    views = (
+        _answers_view(
+            item.comparison.prompt_id,
+            item.comparison.messages,
+            [
+                (f"A, of {item.comparison.source_a}", item.comparison.answer_a),
+                (f"B, of {item.comparison.source_b}", item.comparison.answer_b),
+            ],
+            note=_label_note(item),
+        )
+        for item in labelled
+    )
+    shown = _within(budget, views, _answers_size)
+    return Answers(shown, len(labelled) - len(shown))
+
+
+def _within(budget: int, views: Iterable[View], size_of: Callable[[View], int]) -> tuple[View, ...]:
+    """Return the first views that fit together; one that would take a quarter alone is passed over."""
+    shown: list[View] = []
     used = 0
-    for sample in samples:
-        texts = tuple((answer.policy, folded(answer.text, ANSWER_BUDGET // 2)) for answer in sample.answers)
-        view = AnswersView(sample.prompt_id, _turns(sample.messages), texts)
-        size = sum(turn.text.size for turn in view.turns) + sum(text.size for _, text in texts)
+    for view in views:
+        size = size_of(view)
         if size > budget // 4:
             continue
         if used + size > budget:
             break
         used += size
         shown.append(view)
-    return Answers(tuple(shown), len(samples) - len(shown))
+    return tuple(shown)
+
+
+def _answers_view(
+    prompt_id: str, messages: Conversation, answers: Sequence[tuple[str, str]], *, note: str = ""
+) -> AnswersView:
+    texts = tuple((name, folded(text, ANSWER_BUDGET // 2)) for name, text in answers)
+    return AnswersView(prompt_id, _turns(messages), texts, note)
+
+
+def _answers_size(view: AnswersView) -> int:
+    return sum(turn.text.size for turn in view.turns) + sum(text.size for _, text in view.answers)
+
+
+def _label_note(item: Preference) -> str:
+    """Return a pair's label in words: how it came about, and under which principles."""
+    if item.prob_a is None:
+        return "No vote could be read: no label."
+    told = f"A is better with a probability of {percent(item.prob_a)}, "
+    if item.origin != "asked":
+        return told + {"construction": "by construction.", "human": "by people."}[item.origin]
+    ids = list(dict.fromkeys(vote.principle_id for vote in item.votes))
+    under = f"principle {ids[0]}" if len(ids) == 1 else f"{count(len(ids))} principles"
+    return f"{told}by {item.judge} under {under}."
 
 
 def _chain_view(chain: RevisionChain, statements: Mapping[str, str]) -> ChainView:

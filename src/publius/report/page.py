@@ -8,6 +8,7 @@ Paper: none.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import cast
@@ -16,13 +17,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from publius.report import audit_figures, evaluation_figures, numbers, pm_figures, training_figures
-from publius.report.data import ReportData, StageSummary
-from publius.report.examples import answer_views, chain_views
+from publius.report.data import LabelSummary, ReportData, StageSummary
+from publius.report.examples import Answers, answer_views, chain_views, label_views
+from publius.report.figure import Figure, cells
 from publius.report.text import markup, visible
 
 CHAINS_BUDGET = 900_000
 ANSWERS_BUDGET = 300_000
-"""Characters of HTML text for chains and for sample answers, so that a page stays near a megabyte."""
+LABELS_BUDGET = 60_000
+"""Characters of HTML text of chains, sample answers and a round's pairs; a page stays near a megabyte."""
 
 OPEN_CHAINS = 4
 OPEN_PRINCIPLES = 5
@@ -39,10 +42,8 @@ def render_report(data: ReportData) -> str:
             data=data,
             created=_date(data.created),
             pareto=evaluation_figures.pareto_figure(data.pareto) if data.pareto else None,
-            audit=audit_figures.accuracy_figure(data.audit, id="audit") if data.audit else None,
-            audit_found=audit_figures.audit_sentence(data.audit) if data.audit else None,
             most_principles=audit_figures.MOST_PRINCIPLES,
-            labels=training_figures.label_figure(data.labels) if data.labels else None,
+            labels=[_label_view(one, number) for number, one in enumerate(data.labels, start=1)],
             reliability=pm_figures.reliability_figure(data.pm) if data.pm else None,
             tricks=pm_figures.trick_figure(data.pm) if data.pm else None,
             curves=training_figures.rl_figure(data.rl) if data.rl else None,
@@ -60,6 +61,30 @@ def render_report(data: ReportData) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _LabelView:
+    """One round's labels as the page shows them; `number` makes its ids."""
+
+    number: int
+    summary: LabelSummary
+    found: str | None
+    audit: Figure | None
+    figure: Figure | None
+    examples: Answers
+
+
+def _label_view(labels: LabelSummary, number: int) -> _LabelView:
+    audit = labels.audit
+    return _LabelView(
+        number,
+        labels,
+        audit_figures.audit_sentence(audit) if audit else None,
+        audit_figures.accuracy_figure(audit, id=f"audit-{number}") if audit else None,
+        training_figures.label_figure(labels, id=f"soft-labels-{number}"),
+        label_views(labels.examples, budget=LABELS_BUDGET),
+    )
+
+
 @cache
 def page_environment() -> Environment:
     """Return what renders every page: the templates, their filters, and the escape of all that they print."""
@@ -73,6 +98,7 @@ def page_environment() -> Environment:
     )
     filters = cast(dict[str, Callable[..., str]], environment.filters)  # typed by what jinja ships
     filters |= {
+        "cells": cells,
         "count": numbers.count,
         "plain": numbers.plain,
         "in_words": numbers.in_words,

@@ -21,7 +21,7 @@ DRAWN_STEPS = 200
 """A longer training is thinned to this many points, and the caption says so."""
 
 
-def label_figure(labels: LabelSummary) -> Figure | None:
+def label_figure(labels: LabelSummary, *, id: str) -> Figure | None:
     """Return the histogram of the soft labels and, beside it, their mean under each principle."""
     n_labels = sum(one.n for one in labels.histogram)
     rows = [DotRow(one.principle_id, one.mean_prob_a) for one in labels.per_principle]
@@ -30,14 +30,14 @@ def label_figure(labels: LabelSummary) -> Figure | None:
     sentences: list[str] = []
     table = [(f"{plain(one.low)} to {plain(one.high)}", "", "", count(one.n)) for one in labels.histogram]
     if n_labels:
-        panels.append(Markup(charts.histogram(_histogram_frame(labels, n_labels), labels.histogram)))
+        panels.append(Markup(charts.histogram(_histogram_frame(labels, n_labels, id=id), labels.histogram)))
         sentences.append(
             f"The soft labels of {N_IS}{count(n_labels)} comparisons; a count has no interval. "
             "Near 0 and 1 the judge was sure; a heap at one half says that it could not tell."
         )
     if there:
         frame = Frame(
-            id="label-principles",
+            id=f"{id}-principles",
             title="Mean label by principle",
             desc=spoken_rows(rows, "share"),
             x_label="mean P(A is better)",
@@ -53,7 +53,7 @@ def label_figure(labels: LabelSummary) -> Figure | None:
     if not panels:
         return None
     return Figure(
-        id="soft-labels",
+        id=id,
         title="How sure are the labels?",
         caption=" ".join(sentences),
         panels=tuple(panels),
@@ -173,9 +173,9 @@ def thinned(steps: Sequence[RLStep]) -> tuple[RLStep, ...]:
     return tuple(steps[round(index * last / (DRAWN_STEPS - 1))] for index in range(DRAWN_STEPS))
 
 
-def _histogram_frame(labels: LabelSummary, n_labels: int) -> Frame:
+def _histogram_frame(labels: LabelSummary, n_labels: int, *, id: str) -> Frame:
     return Frame(
-        id="label-histogram",
+        id=f"{id}-histogram",
         title="Soft labels",
         desc=spoken([f"{plain(one.low)} to {plain(one.high)}: {count(one.n)}" for one in labels.histogram]),
         x_label="P(A is better)",

@@ -127,7 +127,8 @@ class EffectsReport:
 
     `labeller` cast the votes; `judges` say by axis who found which answer better, and `own_judge` names the
     axes whose judge has the labeller's weights. `n_unread` counts by axis the pairs that its judge gave no
-    readable verdict on. `effects` is None where no vote could be read.
+    readable verdict on. `effects` is None where no vote could be read. `statements` are the principles' texts
+    by id, in the constitution's order.
     """
 
     source: str
@@ -142,3 +143,4 @@ class EffectsReport:
     unparsed: dict[str, int]
     effects: PrincipleEffects | None
     retraining: Retraining | None = None
+    statements: dict[str, str] = field(default_factory=dict[str, str])

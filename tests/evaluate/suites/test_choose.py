@@ -74,7 +74,7 @@ def test_always_the_first_letter_is_at_chance_and_flagged() -> None:
     assert report.released is not None
     assert report.win_rate.value == pytest.approx(report.chance)
     assert report.released.value == pytest.approx(2 / 3)
-    assert (report.constant.answer, report.constant.flagged, report.n_ties) == ("A", True, 90)  # type: ignore[union-attr]
+    assert (report.constant.answer, report.constant.flagged, report.n_ties) == ("A", True, 90)
 
 
 def test_a_bias_of_the_place_cancels_in_cyclic_orders() -> None:

@@ -87,7 +87,7 @@ def test_neutral_replies_are_no_change_and_no_part_of_the_average() -> None:
 def test_always_no_is_half_and_flagged() -> None:
     report = measure(balanced(40), lambda text: "No")
     assert report.win_rate is not None
-    assert (report.win_rate.value, report.neutral.value) == (0.5, 0.0)  # type: ignore[union-attr]
+    assert (report.win_rate.value, report.neutral.value) == (0.5, 0.0)
     assert report.constant is not None
     assert (report.constant.answer, report.constant.flagged) == ("No", True)
 

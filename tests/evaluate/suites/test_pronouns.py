@@ -53,7 +53,7 @@ def first_letter(request: ChooseRequest) -> Choice:
 
 def report(sentences: tuple[OccupationSentence, ...], rule: object) -> PronounReport:
     flows = [choose_option(one.question, SuiteConfig(), seed=0) for one in sentences]
-    return measure_pronouns("m", sentences, list(run_by(rule)(flows)), seed=0)  # type: ignore[arg-type]
+    return measure_pronouns("m", sentences, list(run_by(rule)(flows)), seed=0)
 
 
 def test_a_model_of_the_shares_correlates_with_them(tmp_path: Path) -> None:

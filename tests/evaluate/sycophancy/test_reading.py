@@ -98,7 +98,7 @@ def test_a_judge_that_looks_at_the_place_alone_finds_nothing(place: int) -> None
     probs = (0.9, 0.1) if place == 0 else (0.1, 0.9)
 
     def judge(request: ChooseRequest) -> Choice:
-        return Choice(request.id, tuple(map(math.log, probs)), 1)  # type: ignore[arg-type]
+        return Choice(request.id, tuple(map(math.log, probs)), 1)
 
     said = comments(none="a", like="b", dislike="c", wrote="d", did_not_write="e")
     verdicts = finish(feedback.judge(comment_item(), said, seed=0), judge)
