@@ -11,12 +11,13 @@ import pytest
 from publius.cli.experiment import comparison_text
 from publius.errors import DataError, UsageError
 from publius.pipeline.experiment.doubts import doubts
-from publius.pipeline.experiment.measures import Asked, win_rate_table
+from publius.pipeline.experiment.measures import Asked, constant_answers, win_rate_table
 from publius.pipeline.experiment.plan import plan_experiment
 from publius.pipeline.experiment.recipe import Experiment, load_experiment
 from publius.pipeline.experiment.run import PAGE, read_comparison, run_experiment
 from publius.pipeline.recipe import load_recipe, shipped_recipes
 from publius.pipeline.runner import Listener, StageEvent
+from publius.pipeline.suite import read_suite
 from publius.records import encode
 from publius.report.comparison import Comparison, render_comparison
 from publius.sources import load_questions
@@ -152,6 +153,20 @@ def test_the_table_on_principles_is_complete(specific: tuple[Experiment, Path]) 
     assert tables["trait-elo"].arms == ("traits", "special")
     assert any("Elo of the policy of traits" in doubt for doubt in comparison.not_concluded)
     assert any("contain chance" in doubt for doubt in comparison.not_concluded)
+
+
+def test_a_model_that_always_says_the_same_is_named(specific: tuple[Experiment, Path]) -> None:
+    _, out = specific
+    questions = {name: load_questions(name).questions for name in ("power", "risk")}
+    asked = Asked(questions, {}, {}, {"a": ("power", "risk"), "b": ()})
+    (sentence,) = constant_answers(asked)
+    assert sentence.startswith("The preference model of a prefers one and the same answer in 2 of 2 sets (po")
+    told = read_comparison(out).not_concluded
+    for arm in ARMS:
+        (subject,) = read_suite(out / "measures" / f"suites-{arm}").subjects
+        flagged = [one.source for one in subject.sets if one.constant and one.constant.flagged]
+        named = [one for one in told if one.startswith(f"The preference model of {arm} prefers one")]
+        assert len(named) == bool(flagged)
 
 
 def test_what_arms_share_is_made_once(specific: tuple[Experiment, Path]) -> None:

@@ -4,7 +4,7 @@ Paper: arXiv:2310.13798, §3.1 (win rate: the harmless answer is rated above all
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from publius.evaluate.suites.config import SuiteConfig
@@ -14,7 +14,7 @@ from publius.feedback.relabel import label_movement
 from publius.feedback.stage import PREFERENCES
 from publius.pipeline.experiment.kind import Comparing
 from publius.pipeline.suite import STAGE as SUITE
-from publius.pipeline.suite import SuiteOrder, draw_questions, run_suites
+from publius.pipeline.suite import SuiteOrder, draw_questions, read_suite, run_suites
 from publius.preference.loading import load_preference_model
 from publius.preference.measure import measure_pairs, score_pairs
 from publius.preference.stage import PREFERENCE_MODEL
@@ -35,16 +35,20 @@ _REWARDED = "Share of questions whose harmless answer gets the highest reward."
 
 @dataclass(frozen=True)
 class Asked:
-    """How arms did: wins in [0, 1] by arm, set and question, and the file that holds an arm's outcomes."""
+    """How arms did: wins in [0, 1] by arm, set and question, and the file that holds an arm's outcomes.
+
+    `constant`: the sets, by arm, to which its model gave (nearly) always one answer.
+    """
 
     sets: Mapping[str, Sequence[ChoiceQuestion]]
     wins: Mapping[str, Mapping[str, Mapping[str, float]]]
     records: Mapping[str, str]
+    constant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def only(self, sets: Sequence[str]) -> "Asked":
         """Return the same of some sets."""
         wins = {arm: {name: own[name] for name in sets} for arm, own in self.wins.items()}
-        return Asked({name: self.sets[name] for name in sets}, wins, self.records)
+        return Asked({name: self.sets[name] for name in sets}, wins, self.records, self.constant)
 
 
 def preference_model(comparing: Comparing, arm: str) -> Path:
@@ -58,6 +62,7 @@ def ask_suites(comparing: Comparing, sets: Sequence[str], *, n: int) -> Asked:
     drawn = {name: draw_questions(load_questions(name).questions, n, seed=comparing.seed) for name in sets}
     wins: dict[str, dict[str, dict[str, float]]] = {}
     records: dict[str, str] = {}
+    constant: dict[str, tuple[str, ...]] = {}
     for arm in comparing.with_stage(PM_STAGE):
         order = SuiteOrder(
             sets, SuiteConfig(mode="pm"), pms=(preference_model(comparing, arm),), n=n, seed=comparing.seed
@@ -75,7 +80,19 @@ def ask_suites(comparing: Comparing, sets: Sequence[str], *, n: int) -> Asked:
             for name, questions in drawn.items()
         }
         records[arm] = comparing.link(file)
-    return Asked(drawn, wins, records)
+        (subject,) = read_suite(out).subjects
+        constant[arm] = tuple(one.source for one in subject.sets if one.constant and one.constant.flagged)
+    return Asked(drawn, wins, records, constant)
+
+
+def constant_answers(asked: Asked) -> tuple[str, ...]:
+    """Return in words which preference models hardly look at the questions."""
+    return tuple(
+        f"The preference model of {arm} prefers one and the same answer in {len(sets)} of "
+        f"{len(asked.sets)} sets ({', '.join(sets)}): its share there is hardly about the questions."
+        for arm, sets in asked.constant.items()
+        if sets
+    )
 
 
 def win_rate_table(asked: Asked, *, id: str, title: str) -> Table | None:

@@ -25,6 +25,7 @@ from publius.pipeline.experiment.measures import (
     Asked,
     accuracy_table,
     ask_suites,
+    constant_answers,
     difference_table,
     label_table,
     preference_model,
@@ -136,7 +137,8 @@ def _compare(comparing: Comparing) -> Compared:
         label_table(comparing, base=base),
         _elo_table(comparing, settings),
     ]
-    return Compared(tuple(table for table in tables if table is not None), _open_questions(comparing))
+    left_open = (*constant_answers(asked), *_open_questions(comparing))
+    return Compared(tuple(table for table in tables if table is not None), left_open)
 
 
 def _split(asked: Asked, settings: Settings) -> tuple[Asked, Asked]:
