@@ -85,7 +85,7 @@ def test_the_answer_to_improve_can_be_left_out_of_sight() -> None:
 
 def test_a_revision_can_be_asked_after_the_message() -> None:
     asked: list[GenerateRequest] = []
-    (chain,) = revised(chains(1), echo, replace(critic(), request="suffix"), asked)
+    (chain,) = revised(chains(1), echo, replace(critic(), layout="suffix"), asked)
     principle = HARMLESSNESS.principle(chain.revisions[0].principle_id)
     system, *_, last = asked[1].messages
     assert principle.revision not in system.content

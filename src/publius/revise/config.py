@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from publius.errors import DataError
+from publius.revise.prompts import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class ReviseConfig:
     `learn_from`: "all" rounds (SL-CAI-n in the paper) or the "last" one. `n_exemplars` worked examples
     stand before every question. `n_principles` of the constitution are drawn with the seed for the whole run,
     the first ones of any larger number (0: all). `show_answer`: whether the model sees the answer that it
-    rewrites beside its critique; small critics copy what they see. `request`: where the critique and the
+    rewrites beside its critique; small critics copy what they see. `layout`: where the critique and the
     revision request stand, in the "system" message or after the person's last message ("suffix"); a critic of
     1.5 billion parameters obeys the latter more. Lengths are in tokens.
     """
@@ -31,7 +32,7 @@ class ReviseConfig:
     n_exemplars: int = 3
     n_principles: int = 0
     show_answer: bool = True
-    request: Literal["system", "suffix"] = "system"
+    layout: Layout = "system"
     draft_tokens: int = 96
     critique_tokens: int = 64
     revision_tokens: int = 96

@@ -28,7 +28,7 @@ class Critic:
     """How to criticise: under what, how often, how to sample, and how often to try again.
 
     `mode` "direct" asks for the revision without a critique. `show_answer` shows the answer to improve
-    when the revision is asked; the critique always sees it. `request` is where the revision is asked.
+    when the revision is asked; the critique always sees it. `layout` is where the revision is asked.
     """
 
     constitution: Constitution
@@ -40,7 +40,7 @@ class Critic:
     tries: int
     seed: int
     show_answer: bool = True
-    request: Layout = "system"
+    layout: Layout = "system"
 
 
 class _Text(NamedTuple):
@@ -84,7 +84,7 @@ def _revise_once(chain: RevisionChain, critic: Critic, round: int) -> Flow[Revis
         answer=chain.answers()[-1] if critic.show_answer else None,
         critique=critique.text if critique is not None else None,
         exemplars=critic.exemplars,
-        layout=critic.request,
+        layout=critic.layout,
     )
     answer = yield from _ask_clean(f"{id}/{round}/revision", messages, critic.revision, critic)
     if answer.failure is not None:

@@ -42,10 +42,11 @@ _ANSWER = "An earlier answer, quoted:"
 _CRITIQUE = "A critique of the earlier answer, quoted:"
 _ASK = "Reply to the person with the new answer only."
 
-# a model that was asked for one part and goes on with another part of the format
+# a model that was asked for one part and goes on with another part of the format, or repeats its frame
+_FRAME = "|".join(re.escape(line) for line in (_MESSAGE, _INSTRUCTIONS, _ANSWER, _CRITIQUE, _ASK))
 _LEAK = re.compile(
     r"^[ \t]*[*#]*(?:critique ?request|critique|revision ?request|revision|revised response|human|user"
-    r"|assistant|system|the conversation|option \([ab]\))[*]*[ \t]*:|^> ",
+    rf"|assistant|system|the conversation|option \([ab]\))[*]*[ \t]*:|^> |^[ \t]*[*#]*(?:{_FRAME})",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADER = re.compile(

@@ -99,7 +99,7 @@ def _critic(config: ReviseConfig, constitution: Constitution, *, seed: int) -> C
         tries=config.tries,
         seed=seed,
         show_answer=config.show_answer,
-        request=config.request,
+        layout=config.layout,
     )
 
 
