@@ -37,6 +37,7 @@ SETTINGS = RLSettings(
     lora=Lora(rank=3, keep_adapter=True),
 )
 IDS = torch.tensor([[5, 6, 7, 8]])
+ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"]
 
 
 def _vowels(conversations: Sequence[Conversation]) -> list[float]:
@@ -72,6 +73,7 @@ def test_snapshots_and_the_model_are_whole_with_their_adapters_beside(
     for place in (tmp_path / "rl", *(tmp_path / "rl" / snapshot for snapshot in report.snapshots)):
         start, merged = load_causal_lm(tiny_model_dir).model, load_causal_lm(place).model
         assert_low_rank(start, merged, rank=3)
+        assert sorted(path.name for path in (place / "adapter").iterdir()) == ADAPTER_FILES
         adapted = peft.PeftModel.from_pretrained(start, place / "adapter").eval()
         torch.testing.assert_close(adapted(input_ids=IDS).logits, merged(input_ids=IDS).logits)
         hashes.add(str(merged(input_ids=IDS).logits.sum().item()))

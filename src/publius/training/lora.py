@@ -75,8 +75,14 @@ def merge(adapted: Any, lora: Lora, *, work: Path, keeps: bool) -> None:
     """
     if lora.rank:
         if lora.keep_adapter and keeps:
-            adapted.save_pretrained(work / ADAPTER)
+            save_adapter(adapted, work)
         adapted.merge_and_unload()
+
+
+def save_adapter(adapted: Any, directory: Path) -> None:
+    """Write a model's updates into `adapter` in a directory, without the card to be filled in of peft."""
+    adapted.save_pretrained(directory / ADAPTER)
+    (directory / ADAPTER / "README.md").unlink(missing_ok=True)
 
 
 def inner_model(model: Any) -> "PreTrainedModel":
