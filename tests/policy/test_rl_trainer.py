@@ -48,10 +48,30 @@ def _vowels(conversations: Sequence[Conversation]) -> list[float]:
 
 
 def _train(
-    start: Path, prompts: list[Prompt], out: Path, *, reward: Reward = _vowels, **changes: Any
+    start: Path,
+    prompts: list[Prompt],
+    out: Path,
+    *,
+    reward: Reward = _vowels,
+    reference: Path | None = None,
+    **changes: Any,
 ) -> RLReport:
-    settings = replace(SETTINGS, **changes)
-    return train_rl(start, prompts, reward, out, settings=settings, seed=3, on_progress=lambda *_: None)
+    return train_rl(
+        start,
+        prompts,
+        reward,
+        out,
+        settings=replace(SETTINGS, **changes),
+        seed=3,
+        on_progress=lambda *_: None,
+        reference=reference,
+    )
+
+
+def _has_moved(before: Path, after: Path) -> bool:
+    weights = dict(load_causal_lm(before).model.named_parameters())
+    found = load_causal_lm(after).model.named_parameters()
+    return any(not torch.equal(weight, weights[name]) for name, weight in found)
 
 
 def _one_step(trainer: Any, drawn: list[list[int]] | None) -> dict[str, Any]:
@@ -236,7 +256,7 @@ def test_answers_of_stale_weights_are_noticed(
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
-def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
+def test_groups_with_equal_rewards_are_counted_and_teach_only_the_kl(
     algorithm: str, tiny_model_dir: Path, tmp_path: Path, prompts: list[Prompt]
 ) -> None:
     def by_prompt(conversations: Sequence[Conversation]) -> list[float]:
@@ -244,15 +264,20 @@ def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
 
     report = _train(tiny_model_dir, prompts, tmp_path / "rl", reward=by_prompt, algorithm=algorithm)
     assert report.steps[0].equal_rewards == 1.0
-    before = dict(load_causal_lm(tiny_model_dir).model.named_parameters())
-    for name, after in load_causal_lm(tmp_path / "rl").model.named_parameters():
-        assert torch.equal(after, before[name]), name
+    assert not _has_moved(tiny_model_dir, tmp_path / "rl")  # the KL is 0 at the start
     told = _train(tiny_model_dir, prompts, tmp_path / "told", algorithm=algorithm, steps=2)
     assert [step.equal_rewards for step in told.steps] == [0.0, 0.0]
+    for beta in (0.0, 0.5):
+        out = tmp_path / f"{beta}"
+        given: dict[str, Any] = {"reference": tiny_model_dir, "algorithm": algorithm, "beta": beta}
+        report = _train(tmp_path / "told", prompts, out, reward=by_prompt, **given)
+        assert report.steps[0].equal_rewards == 1.0
+        assert report.steps[0].kl > 1e-5
+        assert _has_moved(tmp_path / "told", out) == (beta > 0)
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
-def test_a_group_with_one_usable_reward_teaches_nothing(
+def test_a_group_with_one_usable_reward_teaches_nothing_at_the_start(
     algorithm: str, tiny_model_dir: Path, tmp_path: Path, prompts: list[Prompt]
 ) -> None:
     def one_in_four(conversations: Sequence[Conversation]) -> list[float]:
@@ -261,9 +286,7 @@ def test_a_group_with_one_usable_reward_teaches_nothing(
     report = _train(tiny_model_dir, prompts, tmp_path / "rl", reward=one_in_four, algorithm=algorithm)
     assert report.n_unscored == 9
     assert report.steps[0].equal_rewards == 1.0
-    before = dict(load_causal_lm(tiny_model_dir).model.named_parameters())
-    for name, after in load_causal_lm(tmp_path / "rl").model.named_parameters():
-        assert torch.equal(after, before[name]), name
+    assert not _has_moved(tiny_model_dir, tmp_path / "rl")
 
 
 def test_prompts_that_leave_no_room_for_an_answer_are_counted(
