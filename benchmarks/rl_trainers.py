@@ -57,7 +57,7 @@ def save_pm(out: Path) -> None:
 def our_trainer(task: dict[str, Any], work: Path, **changes: Any) -> Any:
     """Return the trainer that `publius train rl` uses."""
     from publius.policy.reward_gate import RewardGate
-    from publius.policy.rl import build_trainer
+    from publius.policy.rl_setup import build_trainer
     from publius.preference.score import PreferenceModel
     from publius.training.environment import find_device
     from publius.training.weights import load_causal_lm

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from low_rank import assert_low_rank
 from publius.errors import DataError, StoreError
 from publius.pipeline import launched
 from publius.pipeline.launched import OtherProcessFailed, follow, leading
@@ -20,6 +22,7 @@ from publius.pipeline.recipe import load_recipe
 from publius.pipeline.runner import Listener, run_recipe
 from publius.store import is_in_use, read_manifest
 from publius.training.launch import Channel, Processes
+from publius.training.weights import load_causal_lm
 
 pytestmark = pytest.mark.tiny
 psutil = pytest.importorskip("psutil")
@@ -70,15 +73,37 @@ def test_two_processes_have_the_losses_of_one(both: tuple[Path, Path, str], stag
     assert len(set(one)) == len(one)
 
 
-def test_a_step_of_reinforcement_learning_has_the_answers_of_both(both: tuple[Path, Path, str]) -> None:
-    lines = (both[1] / "stages" / "rl" / "model" / "answers.jsonl").read_text().splitlines()
+def assert_answers_of_two(out: Path) -> None:
+    lines = (out / "stages" / "rl" / "model" / "answers.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     for step in (1, 2, 3):
         own = [row for row in rows if row["step"] == step]
         assert len(own) == 4
         assert len({row["prompt_id"] for row in own}) == 2
+
+
+def test_a_step_of_reinforcement_learning_has_the_answers_of_both(both: tuple[Path, Path, str]) -> None:
+    assert_answers_of_two(both[1])
     ids = [[step["prompt_ids"] for step in figures(out, "rl")["steps"]] for out in both[:2]]
     assert sorted(map(sorted, ids[0])) == sorted(map(sorted, ids[1]))
+
+
+def test_rloo_with_low_rank_updates_runs_in_two_processes(
+    both: tuple[Path, Path, str], tmp_path: Path
+) -> None:
+    text = (both[0].parent / "tiny.toml").read_text()
+    changed = text.replace("[rl]", '[rl]\nalgorithm = "rloo"\nlearning_rate = 1e-2\nlora.rank = 2')
+    (tmp_path / "tiny.toml").write_text(changed)
+    out = Path(shutil.copytree(both[1], tmp_path / "run"))  # all but `rl` is there
+    process = start(str(tmp_path / "tiny.toml"), out, tmp_path / "log")
+    assert process.wait(timeout=300) == 0, (tmp_path / "log").read_text()
+    assert_answers_of_two(out)
+    steps = figures(out, "rl")["steps"]
+    assert steps[0]["kl"] == 0.0
+    assert steps[2]["kl"] > 1e-5
+    assert all(step["rollout_gap"] < 1e-5 for step in steps)  # both sample from the policy of both
+    before = load_causal_lm(out / "stages" / "sft" / "model").model
+    assert_low_rank(before, load_causal_lm(out / "stages" / "rl" / "model").model, rank=2)
 
 
 def test_only_the_first_process_speaks_and_holds_the_run(both: tuple[Path, Path, str]) -> None:

@@ -20,7 +20,7 @@ from publius.records import Conversation, Prompt, conversation
 from publius.training.environment import Device, find_device
 from publius.training.lora import Lora
 from publius.training.report import Skipped
-from publius.training.weights import load_causal_lm
+from publius.training.weights import load_causal_lm, save_model
 
 torch = pytest.importorskip("torch")
 trl = pytest.importorskip("trl")
@@ -48,10 +48,30 @@ def _vowels(conversations: Sequence[Conversation]) -> list[float]:
 
 
 def _train(
-    start: Path, prompts: list[Prompt], out: Path, *, reward: Reward = _vowels, **changes: Any
+    start: Path,
+    prompts: list[Prompt],
+    out: Path,
+    *,
+    reward: Reward = _vowels,
+    reference: Path | None = None,
+    **changes: Any,
 ) -> RLReport:
-    settings = replace(SETTINGS, **changes)
-    return train_rl(start, prompts, reward, out, settings=settings, seed=3, on_progress=lambda *_: None)
+    return train_rl(
+        start,
+        prompts,
+        reward,
+        out,
+        settings=replace(SETTINGS, **changes),
+        seed=3,
+        on_progress=lambda *_: None,
+        reference=reference,
+    )
+
+
+def _has_moved(before: Path, after: Path) -> bool:
+    weights = dict(load_causal_lm(before).model.named_parameters())
+    found = load_causal_lm(after).model.named_parameters()
+    return any(not torch.equal(weight, weights[name]) for name, weight in found)
 
 
 def _one_step(trainer: Any, drawn: list[list[int]] | None) -> dict[str, Any]:
@@ -200,9 +220,16 @@ def test_sampled_and_trained_agree(
     assert [step.rollout_beyond for step in exact] == [0.0] * 3
     assert exact[0].kl == 0.0
     assert exact[2].kl > 1e-5
-    rounded = _train(tiny_model_dir, prompts, tmp_path / "rounded", steps=1, is_bf16=True, **changes).steps[0]
-    assert rounded.rollout_gap is not None
-    assert 1e-5 < rounded.rollout_gap < 0.05
+    start = load_causal_lm(tiny_model_dir)
+    with torch.no_grad():
+        for weight in start.model.parameters():
+            weight.copy_(weight.bfloat16())
+    base = save_model(start.model, start.tokenizer, tmp_path / "base")
+    rounded = _train(base, prompts, tmp_path / "rounded", steps=4, is_bf16=True, **changes).steps
+    for step in rounded:
+        assert step.rollout_gap is not None
+        assert 1e-5 < step.rollout_gap < 2e-3
+    assert rounded[-1].kl > 1e-5
 
 
 def test_answers_of_stale_weights_are_noticed(
@@ -229,7 +256,7 @@ def test_answers_of_stale_weights_are_noticed(
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
-def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
+def test_groups_with_equal_rewards_are_counted_and_teach_only_the_kl(
     algorithm: str, tiny_model_dir: Path, tmp_path: Path, prompts: list[Prompt]
 ) -> None:
     def by_prompt(conversations: Sequence[Conversation]) -> list[float]:
@@ -237,15 +264,20 @@ def test_groups_with_equal_rewards_are_counted_and_teach_nothing(
 
     report = _train(tiny_model_dir, prompts, tmp_path / "rl", reward=by_prompt, algorithm=algorithm)
     assert report.steps[0].equal_rewards == 1.0
-    before = dict(load_causal_lm(tiny_model_dir).model.named_parameters())
-    for name, after in load_causal_lm(tmp_path / "rl").model.named_parameters():
-        assert torch.equal(after, before[name]), name
+    assert not _has_moved(tiny_model_dir, tmp_path / "rl")  # the KL is 0 at the start
     told = _train(tiny_model_dir, prompts, tmp_path / "told", algorithm=algorithm, steps=2)
     assert [step.equal_rewards for step in told.steps] == [0.0, 0.0]
+    for beta in (0.0, 0.5):
+        out = tmp_path / f"{beta}"
+        given: dict[str, Any] = {"reference": tiny_model_dir, "algorithm": algorithm, "beta": beta}
+        report = _train(tmp_path / "told", prompts, out, reward=by_prompt, **given)
+        assert report.steps[0].equal_rewards == 1.0
+        assert report.steps[0].kl > 1e-5
+        assert _has_moved(tmp_path / "told", out) == (beta > 0)
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
-def test_a_group_with_one_usable_reward_teaches_nothing(
+def test_a_group_with_one_usable_reward_teaches_nothing_at_the_start(
     algorithm: str, tiny_model_dir: Path, tmp_path: Path, prompts: list[Prompt]
 ) -> None:
     def one_in_four(conversations: Sequence[Conversation]) -> list[float]:
@@ -254,9 +286,7 @@ def test_a_group_with_one_usable_reward_teaches_nothing(
     report = _train(tiny_model_dir, prompts, tmp_path / "rl", reward=one_in_four, algorithm=algorithm)
     assert report.n_unscored == 9
     assert report.steps[0].equal_rewards == 1.0
-    before = dict(load_causal_lm(tiny_model_dir).model.named_parameters())
-    for name, after in load_causal_lm(tmp_path / "rl").model.named_parameters():
-        assert torch.equal(after, before[name]), name
+    assert not _has_moved(tiny_model_dir, tmp_path / "rl")
 
 
 def test_prompts_that_leave_no_room_for_an_answer_are_counted(

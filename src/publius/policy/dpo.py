@@ -159,6 +159,7 @@ def build_trainer(
 
     from publius.policy.dpo_trainer import TokenisedDPOTrainer
     from publius.training.answer_head import use_answer_head
+    from publius.training.dropout import turn_off_dropout
 
     optimisation = Optimisation(settings.learning_rate, settings.batch_size, settings.micro_batch_size)
     lengths = [row.n_tokens for row in rows]
@@ -174,6 +175,7 @@ def build_trainer(
     )
     filler = DPORow(min((row.prompt_ids for row in rows), key=len), [], [])
     dealt = fill_last_batch(order, optimisation, n_processes=device.n_processes, filler=len(rows))
+    turn_off_dropout(loaded.model)  # margins are measured from the start
     trainer = TokenisedDPOTrainer(
         model=loaded.model,
         args=DPOConfig(**arguments, beta=settings.beta, max_length=None, remove_unused_columns=False),

@@ -23,7 +23,7 @@ from publius.policy.rewards import mean_parts
 from publius.policy.rl_log import STEPS, RLStep, Rollout, append_rows, keep_rows, read_rows
 from publius.records import Prompt
 from publius.training.environment import Device
-from publius.training.lora import ADAPTER
+from publius.training.lora import save_adapter
 from publius.training.weights import LoadedModel, save_model
 
 
@@ -191,7 +191,7 @@ class Watch(TrainerCallback):
                 self._loaded.model, self._loaded.tokenizer, self._files.snapshot(found.step)
             )
             if self._keeps_adapter:
-                kwargs["model"].save_pretrained(snapshot / ADAPTER)
+                save_adapter(kwargs["model"], snapshot)
             append_rows(self._files.monitors, [found])
         if found.alarms and self._settings.on_alarm != "warn":
             control.should_training_stop = True

@@ -30,7 +30,7 @@ class RLStep:
     an answer's is the weighted sum of, by name. `rollout_gap` is the mean difference, without its sign, of
     a token's log-probability as it was sampled and as the trainer computes it, in nats, and
     `rollout_beyond` the share of tokens where it is over 0.5; None where who samples does not tell.
-    `equal_rewards` is the share of answers in groups whose rewards are all the same, which teach nothing.
+    `equal_rewards` is the share of answers in groups whose rewards are all the same, which teach only the KL.
     """
 
     step: int

@@ -40,6 +40,8 @@ def build_trainer(
     """Return TRL's trainer over prompts that are drawn and in order; the KL is measured from `reference`."""
     from datasets import Dataset
 
+    from publius.training.dropout import turn_off_dropout
+
     batch_size = settings.prompts_per_step * settings.num_generations
     optimisation = Optimisation(
         settings.learning_rate, batch_size, micro_batch_size=settings.micro_batch_size or batch_size
@@ -66,6 +68,9 @@ def build_trainer(
         {"prompt": [{"role": m.role, "content": m.content} for m in prompt.messages], "row": row}
         for row, prompt in enumerate(drawn)
     ]
+    turn_off_dropout(
+        loaded.model
+    )  # the step would be compared with other draws of it: sampled, before, start
     kind, config = _algorithm(settings)
     trainer = kind(
         model=loaded.model,

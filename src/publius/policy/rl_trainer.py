@@ -7,7 +7,7 @@ Paper: none.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -19,6 +19,7 @@ from publius.records import Message
 from publius.training.answer_head import TokenScores, score_siblings, use_answer_head
 from publius.training.chat import encode_chat
 from publius.training.lora import inner_model
+from publius.training.parts import cut_alike, each_part
 from publius.training.recomputation import keep_activations
 from publius.training.shared_prompt import Siblings, can_share_prompts
 
@@ -96,20 +97,14 @@ class PolicyTrainer(_Trainer):
             step["completion_ids"].shape[1],
         )
         parts = self._cut(groups)
-        state = self.accelerator.gradient_state
-        syncs = state.sync_gradients
         losses: list[Tensor] = []
-        for part in parts:
-            is_last = part is parts[-1]
-            # what transformers does around the steps of an accumulation; DeepSpeed asks for it in `backward`
-            state._set_sync_gradients(syncs and is_last)  # pyright: ignore[reportPrivateUsage]
+        for part in each_part(parts, self.accelerator, model):
             n_tokens = len(part) * max(group.n_tokens for group in part)
             keep_activations(model, n_tokens=n_tokens, budget=self.tokens_in_memory)
             places = sorted(place for group in part for place in group.places)
             own = {name: value[places] if value.dim() else value for name, value in step.items()}
             self._share = self._share_of(own, step)
-            with nullcontext() if is_last else self.accelerator.no_sync(model):
-                losses.append(super().training_step(model, own, num_items_in_batch))
+            losses.append(super().training_step(model, own, num_items_in_batch))
         self._step = number + 1  # TRL counts its calls to know when to sample again
         self._weigh_means([sum(group.n_answer_tokens for group in part) for part in parts])
         return torch.stack(losses).sum()
@@ -165,13 +160,9 @@ class PolicyTrainer(_Trainer):
         return groups_of(input_ids_BT, mask_BT, n_answer_tokens, together=self._shares)
 
     def _cut(self, groups: Sequence[Group]) -> list[list[Group]]:
-        """Return the parts of a step, as many in every process: each waits for the others."""
-        cut = cut_groups(groups, budget=self.tokens_in_memory)
-        if self.accelerator.num_processes == 1:
-            return cut
-        n_own = torch.tensor([len(cut)], device=self.accelerator.device)
-        n_most = int(cast(Tensor, cast(Any, self.accelerator).gather(n_own)).max())
-        return cut_groups(groups, budget=self.tokens_in_memory, n_least=n_most)
+        """Return the parts of a step, as many in every process."""
+        how = partial(cut_groups, groups, budget=self.tokens_in_memory)
+        return cut_alike(lambda n_least: how(n_least=n_least), self.accelerator)
 
     def _score(
         self, model: torch.nn.Module, parts: Sequence[Sequence[Group]], empty_BC: Tensor

@@ -2,13 +2,15 @@
 
 The training model computes in float32 with autocast, which converts every weight again for every token.
 Here a bfloat16 copy of the weights is refreshed once a step, each prompt is read once for all its answers,
-and answers that have ended cost nothing more.
+and answers that have ended cost nothing more. Low-rank updates stay beside the weights, as in training: most
+of a small one is lost in the rounding of the weight that it is added to.
 
 Letters: U prompts, L answers that go on, T tokens, H features, V vocabulary.
 
 Paper: none.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from publius.policy.decoding import ATTENTION, AnswerMemory
 from publius.training.batches import cut_by_tokens
-from publius.training.lora import merged_copy, merged_weights
+from publius.training.lora import inner_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,7 +46,7 @@ class Sampler:
     def refresh(self, policy: torch.nn.Module) -> None:
         """Take over the policy's present weights."""
         own = self.model.state_dict()
-        for name, weight in merged_weights(policy):
+        for name, weight in inner_model(policy).state_dict().items():
             own[name].copy_(weight)
 
     @torch.no_grad()
@@ -112,9 +114,9 @@ class Sampler:
 def sampler_of(policy: "PreTrainedModel", *, is_bf16: bool, pad_id: int) -> Sampler | None:
     """Return a sampler with the weights of `policy`; None if its attention cannot be replaced.
 
-    Low-rank updates are merged in the copy. An architecture may have an attention of its own, so it is tried.
+    An architecture may have an attention of its own, so it is tried.
     """
-    twin = cast(Any, merged_copy(policy))
+    twin = cast(Any, copy.deepcopy(inner_model(policy)))
     # a head that a trainer has put on the policy is bound to the policy, also in the copy
     twin.__dict__.pop("forward", None)
     twin = twin.float().eval()  # tried before it is rounded

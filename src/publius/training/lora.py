@@ -7,7 +7,6 @@ dropped when the adapter is saved, and drawn anew when it is loaded (trl#381, Op
 Paper: Hu et al. 2021, arXiv:2106.09685. None of Bai et al.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +75,14 @@ def merge(adapted: Any, lora: Lora, *, work: Path, keeps: bool) -> None:
     """
     if lora.rank:
         if lora.keep_adapter and keeps:
-            adapted.save_pretrained(work / ADAPTER)
+            save_adapter(adapted, work)
         adapted.merge_and_unload()
+
+
+def save_adapter(adapted: Any, directory: Path) -> None:
+    """Write a model's updates into `adapter` in a directory, without the card to be filled in of peft."""
+    adapted.save_pretrained(directory / ADAPTER)
+    (directory / ADAPTER / "README.md").unlink(missing_ok=True)
 
 
 def inner_model(model: Any) -> "PreTrainedModel":
@@ -85,12 +90,6 @@ def inner_model(model: Any) -> "PreTrainedModel":
     from accelerate.utils import is_peft_model
 
     return cast("PreTrainedModel", model.get_base_model() if is_peft_model(model) else model)
-
-
-def merged_copy(model: Any) -> "PreTrainedModel":
-    """Return a copy of a model with its low-rank updates, if it has any, merged in."""
-    copied = copy.deepcopy(model)
-    return copied if inner_model(copied) is copied else cast("PreTrainedModel", copied.merge_and_unload())
 
 
 def merged_weights(model: Any) -> "Iterator[tuple[str, Tensor]]":

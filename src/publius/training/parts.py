@@ -28,7 +28,7 @@ def each_part(parts: Sequence[Part], accelerator: Accelerator, model: torch.nn.M
             yield part
 
 
-def cut_alike(cut: Callable[[int], list[list[int]]], accelerator: Accelerator) -> list[list[int]]:
+def cut_alike(cut: Callable[[int], list[Part]], accelerator: Accelerator) -> list[Part]:
     """Return the parts that `cut` makes, as many in every process; it is given how many there must be."""
     own = cut(1)
     if accelerator.num_processes == 1:
