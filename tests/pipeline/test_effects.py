@@ -177,7 +177,7 @@ def test_small_models_start_from_what_the_runs_preference_models_start_from(
     models = replace(models, preference=str(tiny_model_dir), policy=replace(models.policy, model="nowhere"))
     order = replace(order, recipe=replace(order.recipe, models=models))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="measuring effects runs in one process"):
+    with pytest.raises(UsageError, match="effects runs in one process"):
         run_effects(order, LISTENER)
     monkeypatch.delenv("WORLD_SIZE")
     run_effects(order, LISTENER)
