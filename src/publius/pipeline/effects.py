@@ -61,7 +61,9 @@ def run_effects(order: EffectsOrder, listener: Listener, *, budget: Budget | Non
     pairs = order_pairs(order)
     roles = (order.recipe.models.feedback, order.judge)
     with open_order(STAGE, roles, order.run, listener, budget, recipe=order.recipe) as opened:
-        return _run(order, pairs, opened)
+        manifest = _run(order, pairs, opened)
+        _show(order.run)
+        return manifest
 
 
 def read_effects(run: Path) -> EffectsReport:
@@ -71,6 +73,12 @@ def read_effects(run: Path) -> EffectsReport:
         StoreError: There is none, or it is damaged.
     """
     return decode(EffectsReport, read_json(run / "stages" / STAGE / EFFECTS))
+
+
+def _show(run: Path) -> None:
+    """Write the page of the effects that lie in a run directory, also of those that were measured before."""
+    page = render_effects(read_effects(run)).encode("utf-8", "replace")
+    write_atomic(run / "stages" / STAGE / PAGE, page)
 
 
 def _run(order: EffectsOrder, pairs: Sequence[Preference], opened: OpenOrder) -> StageManifest:
@@ -103,7 +111,7 @@ def _run(order: EffectsOrder, pairs: Sequence[Preference], opened: OpenOrder) ->
     def work(store: StageStore) -> StageResult:
         report = _measure(store, order, pairs, context, labeller=labeller, judge=judge, settings=settings)
         write_json(store.path / EFFECTS, report)
-        write_atomic(store.path / PAGE, render_effects(report).encode("utf-8", "replace"))
+        (store.path / PAGE).unlink(missing_ok=True)  # it changes with Publius, and is no part of the stage
         return StageResult(rows=len(pairs), figures={"effects": encode(report)})
 
     return opened.carry_out(alone, work)
