@@ -224,10 +224,21 @@ def test_every_round_of_labels_is_shown_and_marked(report: ReportData, page: Pag
     )
     assert "A is better with a probability of 0%, by construction." in one_round
     assert "under 2 principles" in text[last:]
+    asked = "asked from the feedback model, {} of 240 by construction (a revision over its draft); drawn with"
+    assert f"2 of 196 {asked.format(1)} the run's seed" in text[first:last]
+    assert f"1 of 196 {asked.format(0)} the run's seed" in text[last:]
     assert (
         "The feedback model was not audited."
         in Page(render_report(replace(report, labels=(replace(second, audit=None),)))).text()
     )
+
+
+def test_pairs_that_are_too_long_to_show_are_counted(report: ReportData) -> None:
+    (labels,) = report.labels
+    pair = make_pair("label", 0)
+    long = replace(pair, comparison=replace(pair.comparison, answer_a="&" * 20_000))
+    text = Page(render_report(replace(report, labels=(replace(labels, examples=(long, pair)),)))).text()
+    assert "Of these, 1 left out, to keep this page small." in text
 
 
 def test_a_number_without_data_is_not_zero(report: ReportData) -> None:
