@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from publius.constitution import load_constitution
-from publius.errors import BudgetReached, DataError, JudgeNotTrusted, StoreError
+from publius.errors import BudgetReached, DataError, JudgeNotTrusted, StoreError, UsageError
 from publius.feedback.label import judged_prob
 from publius.pipeline.audit import AuditOrder, audit_run, order_audit, plan_audit, read_audit, run_audit
 from publius.pipeline.recipe import Recipe, load_recipe
@@ -114,6 +114,15 @@ def test_the_same_order_asks_nothing_and_a_larger_one_asks_for_the_rest(
     audit(order_audit(own, also=("judge",), n=25), tmp_path / "run")
     assert n_calls(tmp_path / "run") == 100
     assert order_audit(own, also=("feedback",)).judges == (own.models.feedback,)
+
+
+def test_several_processes_are_refused(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="audit runs in one process"):
+        audit(order_audit(recipe(weights), n=10), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("calibration", ["none", "content-free"])

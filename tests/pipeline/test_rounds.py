@@ -18,7 +18,7 @@ from publius.pipeline.runner import Listener, StageEvent, run_recipe
 from publius.pipeline.stage_table import find_stage, in_order
 from publius.pipeline.status import read_status
 from publius.policy.rl_log import RLStep, Rollout, read_rows
-from publius.records import Preference
+from publius.records import Preference, draw_key
 from publius.store import read_manifest, read_records
 from publius.training.origin import read_origin, write_origin
 
@@ -125,8 +125,14 @@ def test_two_rounds_from_end_to_end(tmp_path: Path, write_tiny_recipe: Write) ->
     assert page.index("Round 1: label<") < page.index("Round 2: label-2<")
     for number, labelled in enumerate((first, again), start=1):
         shown = re.findall(rf'id="pair-{number}-\d+">\n.*?<span class="id">([^<]*)<', page)
-        assert shown
-        assert set(shown) <= {one.comparison.prompt_id for one in labelled}
+        # drawn with the run's seed, three of each origin, and not the first in the file
+        drawn = sorted(
+            (one for one in labelled if one.prob_a is not None),
+            key=lambda one: (draw_key(one.comparison.id, seed=recipe.seed), one.comparison.id),
+        )
+        origins = ("asked", "construction")
+        wanted = [[one for one in drawn if one.origin == origin][:3] for origin in origins]
+        assert shown == [one.comparison.prompt_id for own in wanted for one in own]
         assert f'<figure id="soft-labels-{number}"' in page
     constitution = load_constitution(recipe.constitution).hash
     assert constitution in read_origin(out / "stages" / "rl-2" / "model")

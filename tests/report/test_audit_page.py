@@ -40,7 +40,7 @@ def page(html: str) -> Page:
 
 
 def test_the_page_is_well_formed_and_loads_nothing(html: str, page: Page) -> None:
-    check_self_contained(html, page)
+    check_self_contained(page)
     assert "http:" not in html
     assert "https:" not in html
 

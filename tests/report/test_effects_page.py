@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from publius.cli.effects import report_text
 from publius.records import decode, encode
 from publius.report import render_effects
 from publius.report.effects_page import MOST_PAIRS
@@ -35,7 +36,9 @@ WORDS = (
     "label mass",
     "should",
 )
-FILES = {"effects.json", "votes.jsonl", "verdicts.json"}
+RECORDS = {"effects.json", "votes.jsonl", "verdicts.json"}
+REWARDS = {f"rewards/{name}.json" for name in ("all", "all-again", "without-2")}
+FILES = RECORDS | REWARDS
 HARM, HELP = (12.0, 8.0, 16.0), (-5.0, -8.0, -2.0)
 
 
@@ -114,8 +117,10 @@ def page(html: str) -> Page:
 
 
 def test_the_page_loads_nothing_and_leads_to_its_records_only(html: str, page: Page) -> None:
-    check_self_contained(html, page, files=FILES)
+    check_self_contained(page, files=FILES)
     assert set(page.values("href")) >= FILES
+    assert "http:" not in html
+    assert "https:" not in html
 
 
 def test_the_page_says_what_was_found(page: Page) -> None:
@@ -134,11 +139,31 @@ def test_the_page_says_what_was_found(page: Page) -> None:
 
 
 def test_every_number_of_the_tables_leads_to_its_records(html: str) -> None:
-    cell = '<a href="effects.json">+12</a> (+8 to +16), n 40'
-    assert f'2 no-violence</th><td class="number">{cell}</td>' in html
-    votes = '<a href="votes.jsonl">−0.60</a> (−0.80 to −0.30), n 40'
-    assert "be-helpful / no-violence</th><td>pull against each other</td>" in html
-    assert votes in html
+    def row(start: str) -> str:
+        [found] = re.findall(f"{start}(.*?)</tr>", html)
+        return found
+
+    # Elo is counted from the judge's verdicts, what the labels do from the votes
+    moved = row('id="principle-2"><th scope="row">2 no-violence</th>')
+    assert moved.startswith('<td class="number"><a href="verdicts.json">+12</a> (+8 to +16), n 40</td>')
+    assert re.findall('href="([^"]*)">([^<]*)', moved) == [
+        ("verdicts.json", "+12"),
+        ("verdicts.json", "+12"),
+        ("verdicts.json", "−5"),
+        ("votes.jsonl", "0.11"),
+        ("votes.jsonl", "20%"),
+        ("votes.jsonl", "58"),
+        ("votes.jsonl", "2"),
+    ]
+    opposed = row('<th scope="row">be-helpful / no-violence</th>(?=<td>)')
+    assert opposed.startswith("<td>pull against each other</td>")
+    assert '<a href="votes.jsonl">−0.60</a> (−0.80 to −0.30), n 40' in opposed
+    # models are counted from the rewards that they gave
+    trained = row("2 no-violence</th><td>harmlessness</td>")
+    assert re.findall('href="([^"]*)"', trained) == ["verdicts.json"] * 2 + ["rewards/without-2.json"] * 2
+    assert re.findall('href="([^"]*)"', row("another seed alone</th><td>harmlessness</td>")) == [
+        "rewards/all-again.json"
+    ]
     # the most opposed come first, whether or not there is something beyond the others
     rows = re.findall(r'<th scope="row">([^<]*) / ([^<]*)</th>', html)
     assert rows[-3:] == [
@@ -157,9 +182,19 @@ def test_what_was_not_concluded_is_said(page: Page, report: EffectsReport) -> No
     assert "harmlessness of principles 1, 3; helpfulness of principles 1, 3." in text
     assert "The effect of no-violence on helpfulness was not decided by retraining." in text
     assert "Nothing was trained" not in text
+    agreement = " model of all principles agrees with the held-out labels on 60%"
+    assert f"The{agreement} (40 to 80), n 18." in text
+    assert f"the{agreement} (95% interval" in report_text(report).replace("\u00a0", " ")
     untrained = Page(render_effects(replace(report, retraining=None))).text()
     assert "Nothing was trained: that a model learns these effects is not shown." in untrained
     assert "--confirm K" in untrained
+
+
+def test_a_single_principle_is_one(report: EffectsReport) -> None:
+    assert report.effects
+    two = replace(report.effects, principles=report.effects.principles[:2])
+    text = Page(render_effects(replace(report, effects=two))).text()
+    assert "Not decided, since the interval includes zero: harmlessness of principle 1;" in text
 
 
 def test_both_figures_have_n_interval_a_zero_line_and_numbers(page: Page) -> None:
@@ -181,7 +216,7 @@ def test_hostile_text_stays_text(report: EffectsReport) -> None:
         told = told.replace(word, json.dumps(EVIL + word)[1:-1])
     html = render_effects(decode(EffectsReport, json.loads(told)))
     page = Page(html)
-    check_self_contained(html, page, files=FILES)
+    check_self_contained(page, files=FILES)
     assert page.text().count("⟨U+202E⟩") > 20
     assert "⟨U+202E⟩" in page.text("title")
     assert not re.findall("[\u202e\x1b\u200b]", html)
@@ -203,9 +238,25 @@ def test_a_constitution_of_a_hundred_principles_stays_a_page(report: EffectsRepo
     pairs = tuple(replace(pair, left=f"p{i}", right=f"p{j}") for i in range(100) for j in range(i))
     principles = tuple(effect(f"p{i}", HARM, HELP) for i in range(100))
     many = replace(report.effects, principles=principles, pairs=pairs)
-    html = render_effects(replace(report, effects=many))
+    html = render_effects(replace(report, effects=many, retraining=None))
     assert len(html.encode()) < 1_500_000
-    assert f"{100 * 99 // 2 - MOST_PAIRS:,} further pairs are in" in html
+    assert f"{100 * 99 // 2 - MOST_PAIRS:,} further pairs, of which nothing was found, are in" in html
+
+
+def test_a_pair_of_which_something_was_found_is_listed_however_many_others_there_are(
+    report: EffectsReport,
+) -> None:
+    assert report.effects
+    opposed = report.effects.pairs[1]
+    pairs = [replace(opposed, left=f"p{i}", right=f"p{j}") for i in range(20) for j in range(i)]
+    pairs[7] = replace(pairs[7], correlation=of(0.95, 0.92, 0.97), beyond=of(0.9, 0.8, 0.95))
+    principles = [effect(f"p{i}", HARM, HELP) for i in range(20)]
+    at = int(pairs[7].left[1:])
+    principles[at] = replace(principles[at], repeats=(pairs[7].right,))
+    many = replace(report.effects, principles=tuple(principles), pairs=tuple(pairs))
+    html = render_effects(replace(report, effects=many, retraining=None))
+    assert f"{pairs[7].left} / {pairs[7].right}</th><td>repeat</td>" in html
+    assert html.count("</th><td></td>") == MOST_PAIRS - 1
 
 
 def test_the_same_effects_give_the_same_page(report: EffectsReport, html: str) -> None:

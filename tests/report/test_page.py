@@ -96,7 +96,7 @@ def poisoned(value: Any, kind: Any, seen: list[str]) -> Any:
     return value
 
 
-def check_self_contained(html: str, page: Page, *, files: Collection[str] = ()) -> None:
+def check_self_contained(page: Page, *, files: Collection[str] = ()) -> None:
     """Check that a page is well formed, loads nothing, runs nothing, and leads only to itself and `files`."""
     assert {tag for tag, _ in page.elements} <= TAGS
     ids = page.values("id")
@@ -117,7 +117,7 @@ def check_self_contained(html: str, page: Page, *, files: Collection[str] = ()) 
 
 
 def test_the_page_is_well_formed_asks_for_nothing_and_runs_nothing(page: Page, html: str) -> None:
-    check_self_contained(html, page)
+    check_self_contained(page)
     assert "http:" not in html
     assert "https:" not in html
 
@@ -210,7 +210,7 @@ def test_a_part_that_was_not_run_is_said(bare: ReportData) -> None:
 def test_every_round_of_labels_is_shown_and_marked(report: ReportData, page: Page) -> None:
     second = replace(make_labels("label-2"), n_unread=7, examples=(make_pair("label-2", 1),))
     again = Page(render_report(replace(report, labels=(*report.labels, second))))
-    check_self_contained("", again)
+    check_self_contained(again)
     text = again.text()
     first, last = text.index("Round 1: label "), text.index("Round 2: label-2")
     assert first < text.index("4 without a readable vote") < last < text.index("7 without a readable vote")
@@ -224,10 +224,21 @@ def test_every_round_of_labels_is_shown_and_marked(report: ReportData, page: Pag
     )
     assert "A is better with a probability of 0%, by construction." in one_round
     assert "under 2 principles" in text[last:]
+    asked = "asked from the feedback model, {} of 240 by construction (a revision over its draft); drawn with"
+    assert f"2 of 196 {asked.format(1)} the run's seed" in text[first:last]
+    assert f"1 of 196 {asked.format(0)} the run's seed" in text[last:]
     assert (
         "The feedback model was not audited."
         in Page(render_report(replace(report, labels=(replace(second, audit=None),)))).text()
     )
+
+
+def test_pairs_that_are_too_long_to_show_are_counted(report: ReportData) -> None:
+    (labels,) = report.labels
+    pair = make_pair("label", 0)
+    long = replace(pair, comparison=replace(pair.comparison, answer_a="&" * 20_000))
+    text = Page(render_report(replace(report, labels=(replace(labels, examples=(long, pair)),)))).text()
+    assert "Of these, 1 left out, to keep this page small." in text
 
 
 def test_a_number_without_data_is_not_zero(report: ReportData) -> None:

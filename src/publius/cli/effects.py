@@ -126,9 +126,13 @@ def _retraining_lines(found: Retraining) -> list[str]:
         told = [change(number, "elo").replace(" points", "") for number in numbers]
         rows.append([one.principle_id, one.axis, *told, _FOUND[one.finding]])
     noise = "; ".join(f"{axis} {change(gain, 'elo')}" for axis, gain in found.noise.items())
+    agreement = "whether the model of all principles agrees with the held-out labels was not measured"
+    if found.accuracy is not None:
+        share = in_words(found.accuracy, "share")
+        agreement = f"the model of all principles agrees with the held-out labels on {share}"
     return [
         f"retrained on {count(found.n_train)} pairs ({count(found.steps)} steps each), best of 2 on "
-        f"{count(found.n_held_out)} held-out pairs; accuracy there {in_words(found.accuracy, 'share')}",
+        f"{count(found.n_held_out)} held-out pairs; {agreement}",
         *columns(rows),
         f"  another seed alone moves: {noise}",
         *([f"  {found.n_unscored} held-out pairs without a reward"] if found.n_unscored else []),

@@ -34,6 +34,9 @@ from publius.store import (
 )
 from publius.training.launch import require_one_process
 
+_PRICE = "say what a million tokens cost: --set price.input=0.10, judge_price.input for a judge"
+_PRICE_OF_ROLE = "name it as a role of the recipe with price = { input = 0.10, output = 0.40 }"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -125,20 +128,23 @@ def open_order(
     listener: Listener,
     budget: Budget | None,
     *,
+    recipe: Recipe | None = None,
     journal: Journal | None = None,
 ) -> Generator[OpenOrder]:
     """Open the run directory of an order that asks `roles`, and what its stage shares; both are closed.
 
+    `recipe` is the one that the roles are named in, if they are; `journal` an experiment's.
+
     Raises:
-        UsageError: The budget has a limit on money, and a role has no price; or this is one of several
-            processes.
+        UsageError: This is one of several processes.
+        DataError: The budget has a limit on money, and a role has no price, or a model two.
         StoreError: Another process is on the run, or it cannot be written.
     """
     require_one_process(stage)
-    asked = {f"{role.model} on {role.engine}": role for role in roles}
+    asked = [(f"{role.model} on {role.engine}", role) for role in roles]
     budget = budget or Budget()
-    check_priced(asked, budget, todo="say what a million tokens cost: --set price.input=0.10")
-    context = RunContext(Recipe(stage), partial(listener.on_progress, stage))
+    check_priced(asked, budget, todo=_PRICE if recipe is None else _PRICE_OF_ROLE)
+    context = RunContext(recipe or Recipe(stage), partial(listener.on_progress, stage))
     try:
         with open_run(out, journal=journal) as run:
             yield OpenOrder(context, run, listener, budget)

@@ -9,11 +9,11 @@ Paper: none. The audit is `publius.feedback.audit`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
 from publius import __version__
+from publius.constitution import load_constitution
 from publius.engines import check_engine, is_remote
 from publius.engines.fetch import check_model
 from publius.engines.protocol import Engine
@@ -23,10 +23,9 @@ from publius.feedback.audit_stage import AUDIT, AuditTask, audit_labels, run_jud
 from publius.feedback.label import Weights, check_questions, weights_of
 from publius.feedback.stage import PREFERENCES
 from publius.judge import templates_hash
-from publius.pipeline.alone import Alone, Asked, carry_out, n_votes
+from publius.pipeline.alone import Alone, Asked, OpenOrder, n_votes, open_order
 from publius.pipeline.audit_page import PAGE, write_page
-from publius.pipeline.check import check_judge, check_priced
-from publius.pipeline.context import RunContext
+from publius.pipeline.check import check_judge
 from publius.pipeline.preferences import run_constitutions
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.runner import Listener, resolved_recipe
@@ -35,12 +34,10 @@ from publius.sources import load_comparisons
 from publius.stats.audit import AuditReport
 from publius.store import (
     Budget,
-    Run,
     StageManifest,
     StageResult,
     StageStore,
     iter_records,
-    open_run,
     read_json,
 )
 
@@ -103,7 +100,7 @@ def plan_audit(order: AuditOrder) -> AuditPlan:
     Raises:
         PubliusError: What `run_audit` would refuse at once.
     """
-    task = _task(order, _context(order))
+    task = _task(order)
     n_calls = task.n_calls()
     chars = sum(
         sum(len(message.content) for message in item.comparison.messages)
@@ -137,19 +134,9 @@ def run_audit(
     Raises:
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
-    context = _context(order, listener)
-    task = _task(order, context)
-    budget = budget or Budget()
-    check_priced(
-        {f"judge {place}, {role.model}": role for place, role in enumerate(order.judges, start=1)},
-        budget,
-        todo="name it as a role of the recipe with price = { input = 0.10, output = 0.40 }",
-    )
-    try:
-        with open_run(out) as run:
-            return _run(order, task, context, run=run, listener=listener, budget=budget)
-    finally:
-        context.close_engines()
+    task = _task(order)
+    with open_order(STAGE, order.judges, out, listener, budget, recipe=order.recipe) as opened:
+        return _run(order, task, opened)
 
 
 def audit_run(path: Path) -> AuditReport:
@@ -182,16 +169,8 @@ def read_audit(out: Path) -> AuditReport:
     return decode(AuditReport, read_json(out / "stages" / STAGE / AUDIT))
 
 
-def _run(
-    order: AuditOrder,
-    task: AuditTask,
-    context: RunContext,
-    *,
-    run: Run,
-    listener: Listener,
-    budget: Budget,
-) -> StageManifest:
-    engines = [context.engine(role) for role in order.judges]
+def _run(order: AuditOrder, task: AuditTask, opened: OpenOrder) -> StageManifest:
+    engines = [opened.context.engine(role) for role in order.judges]
     seed = order.recipe.seed
     models = [engine.model for engine in engines]
     inputs = content_hash([__version__, STAGE, task, models, seed, templates_hash(task.form)])
@@ -212,7 +191,7 @@ def _run(
         write_page(report, store.path / PAGE)
         return StageResult(rows=report.n, figures={"audit": encode(report)})
 
-    return carry_out(alone, run, work, listener=listener, on_progress=context.on_progress, budget=budget)
+    return opened.carry_out(alone, work)
 
 
 def _one_by_one(roles: Sequence[ModelRole], engines: Sequence[Engine]) -> Iterator[Engine]:
@@ -223,11 +202,7 @@ def _one_by_one(roles: Sequence[ModelRole], engines: Sequence[Engine]) -> Iterat
             engine.close()
 
 
-def _context(order: AuditOrder, listener: Listener | None = None) -> RunContext:
-    return RunContext(order.recipe, partial(listener.on_progress, STAGE) if listener else _silent)
-
-
-def _task(order: AuditOrder, context: RunContext) -> AuditTask:
+def _task(order: AuditOrder) -> AuditTask:
     """Return what to ask, after everything that can be refused without a model."""
     for role in order.judges:
         check_engine(role.engine)
@@ -238,18 +213,15 @@ def _task(order: AuditOrder, context: RunContext) -> AuditTask:
     if not loaded.preferences:
         reasons = ", ".join(f"{n} {reason}" for reason, n in loaded.left_out().items())
         raise DataError(f"none of the {loaded.n_rows} rows can be used ({reasons})", where=order.source)
-    if order.by_principle:
-        check_questions(context.constitution, contrast=False, where=order.recipe.constitution)
+    constitution = load_constitution(order.recipe.constitution) if order.by_principle else None
+    if constitution is not None:
+        check_questions(constitution, contrast=False, where=order.recipe.constitution)
     rule = order.recipe.label.rule()
     return AuditTask(
         labelled=draw_audit(loaded.preferences, order.n, seed=order.recipe.seed),
         source=order.source,
         form=order.recipe.label.judge,
         clamp=(rule.low, rule.high) if rule.mode == "clamped" else None,
-        principles=context.constitution.principles if order.by_principle else (),
+        principles=constitution.principles if constitution else (),
         left_out=loaded.left_out(),
     )
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Show nothing."""

@@ -3,7 +3,7 @@
 Paper: none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,13 +130,13 @@ def check_prices(recipe: Recipe, stages: Sequence[Stage], budget: Budget) -> Non
         DataError: The role is named.
     """
     names = sorted({ask.role for stage in stages for ask in stage.asks(recipe)})
-    roles = {f"{place_of(name)}.price": role_of(recipe, name) for name in names}
+    roles = [(f"{place_of(name)}.price", role_of(recipe, name)) for name in names]
     todo = "say what a million tokens cost: price = { input = 0.10, output = 0.40 }"
     check_priced(roles, budget, todo=todo)
 
 
-def check_priced(roles: Mapping[str, ModelRole], budget: Budget, *, todo: str) -> None:
-    """Do what `check_prices` does for roles under the names of their prices.
+def check_priced(roles: Iterable[tuple[str, ModelRole]], budget: Budget, *, todo: str) -> None:
+    """Do what `check_prices` does for roles, each with the name of its price.
 
     Raises:
         DataError: The price's name is given, and `todo` for one that is missing.
@@ -144,7 +144,7 @@ def check_priced(roles: Mapping[str, ModelRole], budget: Budget, *, todo: str) -
     if budget.max_cost is None:
         return
     prices: dict[tuple[str, str], Price] = {}
-    for where, role in roles.items():
+    for where, role in roles:
         if is_remote(role.engine) and role.price == Price():
             raise DataError(
                 "--max-cost needs the price of every model behind a server", where=where, todo=todo

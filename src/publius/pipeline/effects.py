@@ -24,10 +24,9 @@ from publius.feedback.effects import measure_effects
 from publius.feedback.label import weights_of
 from publius.judge import soft_label, templates_hash
 from publius.judge.reasons import kind_of_reason, most_common
-from publius.pipeline.alone import Alone, Asked, carry_out
-from publius.pipeline.check import check_priced
+from publius.pipeline.alone import Alone, Asked, OpenOrder, open_order
 from publius.pipeline.context import RunContext
-from publius.pipeline.effects_plan import STAGE, EffectsOrder, order_context, order_pairs
+from publius.pipeline.effects_plan import STAGE, EffectsOrder, order_pairs
 from publius.pipeline.effects_retrain import Retrain, retrain
 from publius.pipeline.rewards import rewards_of
 from publius.pipeline.runner import Listener
@@ -37,18 +36,15 @@ from publius.report import render_effects
 from publius.stats.effects import EffectsReport
 from publius.store import (
     Budget,
-    Run,
     StageManifest,
     StageResult,
     StageStore,
-    open_run,
     read_json,
     write_atomic,
     write_json,
     write_records,
 )
 from publius.training.digest import weights_hash
-from publius.training.launch import require_one_process
 
 EFFECTS = "effects.json"
 VOTES = "votes.jsonl"
@@ -62,17 +58,12 @@ def run_effects(order: EffectsOrder, listener: Listener, *, budget: Budget | Non
     Raises:
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
-    require_one_process("measuring effects")
-    context = order_context(order, listener.on_progress)
-    pairs = order_pairs(order, context)
-    budget = budget or Budget()
-    roles = {"models.feedback.price": order.recipe.models.feedback, "the judge": order.judge}
-    check_priced(roles, budget, todo="give the role a price = { input = 0.10, output = 0.40 }")
-    try:
-        with open_run(order.run) as run:
-            return _run(order, pairs, context, run=run, listener=listener, budget=budget)
-    finally:
-        context.close_engines()
+    pairs = order_pairs(order)
+    roles = (order.recipe.models.feedback, order.judge)
+    with open_order(STAGE, roles, order.run, listener, budget, recipe=order.recipe) as opened:
+        manifest = _run(order, pairs, opened)
+        _show(order.run)
+        return manifest
 
 
 def read_effects(run: Path) -> EffectsReport:
@@ -84,16 +75,15 @@ def read_effects(run: Path) -> EffectsReport:
     return decode(EffectsReport, read_json(run / "stages" / STAGE / EFFECTS))
 
 
-def _run(
-    order: EffectsOrder,
-    pairs: Sequence[Preference],
-    context: RunContext,
-    *,
-    run: Run,
-    listener: Listener,
-    budget: Budget,
-) -> StageManifest:
-    recipe, constitution = order.recipe, context.constitution
+def _show(run: Path) -> None:
+    """Write the page of the effects that lie in a run directory, also of those that were measured before."""
+    page = render_effects(read_effects(run)).encode("utf-8", "replace")
+    write_atomic(run / "stages" / STAGE / PAGE, page)
+
+
+def _run(order: EffectsOrder, pairs: Sequence[Preference], opened: OpenOrder) -> StageManifest:
+    context, recipe = opened.context, order.recipe
+    constitution = context.constitution
     labeller, judge = context.engine(recipe.models.feedback), context.engine(order.judge)
     form, judge_form = recipe.label.judge, recipe.evaluate.judge
     settings = replace(recipe.pm, objectives={}) if order.n_confirm else None
@@ -121,10 +111,10 @@ def _run(
     def work(store: StageStore) -> StageResult:
         report = _measure(store, order, pairs, context, labeller=labeller, judge=judge, settings=settings)
         write_json(store.path / EFFECTS, report)
-        write_atomic(store.path / PAGE, render_effects(report).encode("utf-8", "replace"))
+        (store.path / PAGE).unlink(missing_ok=True)  # it changes with Publius, and is no part of the stage
         return StageResult(rows=len(pairs), figures={"effects": encode(report)})
 
-    return carry_out(alone, run, work, listener=listener, on_progress=context.on_progress, budget=budget)
+    return opened.carry_out(alone, work)
 
 
 def _measure(

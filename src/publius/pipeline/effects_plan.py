@@ -3,12 +3,12 @@
 Paper: none. It is carried out in `publius.pipeline.effects`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
+from publius.constitution import load_constitution
 from publius.errors import DataError, UsageError
 from publius.evaluate.prompts import Axis
 from publius.evaluate.stage import AXES
@@ -16,7 +16,6 @@ from publius.feedback.audit import draw_audit
 from publius.feedback.label import check_questions
 from publius.pipeline.alone import n_votes
 from publius.pipeline.check import check_judge
-from publius.pipeline.context import RunContext
 from publius.pipeline.preferences import open_preferences
 from publius.pipeline.recipe import ModelRole, Recipe, change_recipe
 from publius.pipeline.rewards import check_preference_model
@@ -82,8 +81,8 @@ def plan_effects(order: EffectsOrder) -> EffectsPlan:
     Raises:
         PubliusError: What `run_effects` would refuse at once.
     """
-    context = order_context(order)
-    n_pairs, principles = len(order_pairs(order, context)), context.constitution.principles
+    n_pairs = len(order_pairs(order))
+    principles = load_constitution(order.recipe.constitution).principles
     form, own = order.recipe.label.judge, order.recipe.evaluate.judge
     n_judged = len(AXES) - len(order.rewards)
     n_texts = len({principle.comparison for principle in principles})
@@ -98,17 +97,9 @@ def plan_effects(order: EffectsOrder) -> EffectsPlan:
     )
 
 
-def order_context(
-    order: EffectsOrder, on_progress: Callable[[str, str, int, int], None] | None = None
-) -> RunContext:
-    """Return the open parts of an order's run."""
-    show = partial(on_progress, STAGE) if on_progress else _silent
-    return RunContext(order.recipe, show)
-
-
-def order_pairs(order: EffectsOrder, context: RunContext) -> tuple[Preference, ...]:
+def order_pairs(order: EffectsOrder) -> tuple[Preference, ...]:
     """Return the pairs to measure on, after everything that can be refused without a model."""
-    recipe, constitution = order.recipe, context.constitution
+    recipe, constitution = order.recipe, load_constitution(order.recipe.constitution)
     if len(constitution.principles) < 2:
         raise UsageError("leaving out the only principle leaves nothing", where=recipe.constitution)
     check_questions(constitution, contrast=False, where=recipe.constitution)
@@ -132,7 +123,3 @@ def order_pairs(order: EffectsOrder, context: RunContext) -> tuple[Preference, .
             todo="label pairs under it first (label.pairs, label.relabel)",
         )
     return draw_audit(tuple(found.values()), order.n, seed=recipe.seed)
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Show nothing."""

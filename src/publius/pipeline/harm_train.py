@@ -7,24 +7,20 @@ Paper: Bai et al. 2022, arXiv:2212.08073, §4.3. The training is `publius.prefer
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from publius import __version__
 from publius.engines.fetch import check_model
 from publius.errors import DataError
-from publius.pipeline.alone import Alone, carry_out
-from publius.pipeline.context import RunContext
-from publius.pipeline.recipe import Recipe
+from publius.pipeline.alone import Alone, open_order
 from publius.pipeline.runner import Listener
 from publius.pipeline.settings import read_settings
 from publius.preference.config import PMSettings
 from publius.preference.regressor import HeldOutHarm, train_harm_regressor
 from publius.records import content_hash, decode, draw_key, encode, is_held_back, records_hash
 from publius.sources import LoadedHarm, load_harm_labels
-from publius.store import Budget, StageManifest, StageResult, StageStore, open_run, read_json, write_json
+from publius.store import StageManifest, StageResult, StageStore, read_json, write_json
 from publius.training.environment import require_training
-from publius.training.launch import require_one_process
 from publius.training.weights import weights_hash
 
 STAGE = "harm-train"
@@ -97,11 +93,9 @@ def train_regressor(order: RegressorOrder, out: Path, listener: Listener) -> Sta
     Raises:
         PubliusError: Something is wrong; the same order goes on from the last checkpoint.
     """
-    require_one_process("training a regressor of harm")
     require_training()
-    context = RunContext(Recipe(STAGE), partial(listener.on_progress, STAGE))
-    with open_run(out) as run:
-        start = context.model_path(order.start)
+    with open_order(STAGE, (), out, listener, None) as opened:
+        start = opened.context.model_path(order.start)
 
         def work(store: StageStore) -> StageResult:
             found = train_harm_regressor(
@@ -122,14 +116,7 @@ def train_regressor(order: RegressorOrder, out: Path, listener: Listener) -> Sta
 
         decided = [__version__, STAGE, records_hash(order.loaded.labels), order.loaded.left_out]
         inputs = content_hash([*decided, order.settings, order.seed, weights_hash(start)])
-        return carry_out(
-            Alone(STAGE, inputs, inputs, (), order.seed, votes=""),
-            run,
-            work,
-            listener=listener,
-            on_progress=context.on_progress,
-            budget=Budget(),
-        )
+        return opened.carry_out(Alone(STAGE, inputs, inputs, (), order.seed, votes=""), work)
 
 
 def read_regressor(out: Path) -> RegressorSummary:

@@ -9,7 +9,6 @@ Paper: none. The stage is `publius.propose.stage`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,9 @@ from publius.engines import check_engine, is_remote
 from publius.engines.fetch import check_model
 from publius.engines.protocol import Engine
 from publius.errors import DataError, UsageError
-from publius.pipeline.alone import Alone, Asked, carry_out
-from publius.pipeline.check import check_priced, check_turns
-from publius.pipeline.context import RunContext
-from publius.pipeline.recipe import ModelRole, Models, Recipe
+from publius.pipeline.alone import Alone, Asked, OpenOrder, open_order
+from publius.pipeline.check import check_turns
+from publius.pipeline.recipe import ModelRole
 from publius.pipeline.runner import Listener
 from publius.pipeline.settings import read_settings
 from publius.propose.config import Kind, ProposeConfig
@@ -39,11 +37,9 @@ from publius.sources.polarity import POLARITY, parse_name
 from publius.store import (
     Budget,
     Price,
-    Run,
     StageManifest,
     StageResult,
     StageStore,
-    open_run,
 )
 
 STAGE = "propose"
@@ -116,24 +112,13 @@ def run_proposal(
         PubliusError: Something is wrong; what was finished is kept, the same order goes on.
     """
     sources = check_order(order)
-    budget = budget or Budget()
-    roles = {"price": order.model} | ({"judge_price": order.judge} if order.config.kind in _JUDGED else {})
-    check_priced(
-        roles, budget, todo="say what a million tokens cost: --set price.input=0.10 and price.output"
-    )
-    context = RunContext(_recipe(order), partial(listener.on_progress, STAGE))
-    try:
-        with open_run(out) as run:
-            return _run(order, sources, context, run=run, listener=listener, budget=budget)
-    finally:
-        context.close_engines()
+    with open_order(STAGE, _roles(order), out, listener, budget) as opened:
+        return _run(order, sources, opened)
 
 
-def _run(
-    order: Order, sources: OrderSources, context: RunContext, *, run: Run, listener: Listener, budget: Budget
-) -> StageManifest:
+def _run(order: Order, sources: OrderSources, opened: OpenOrder) -> StageManifest:
     config = order.config
-    model, judge = context.engine(order.model), context.engine(order.judge)
+    model, judge = opened.context.engine(order.model), opened.context.engine(order.judge)
     inputs = _inputs(order, sources, model, judge)
     judges = (Asked(order.judge, judge, ("choose",)),) if config.kind in _JUDGED else ()
     alone = Alone(
@@ -144,14 +129,7 @@ def _run(
         seed=config.seed,
         votes="--set options.votes=8",
     )
-    return carry_out(
-        alone,
-        run,
-        lambda store: _propose(store, order, sources, model=model, judge=judge),
-        listener=listener,
-        on_progress=context.on_progress,
-        budget=budget,
-    )
+    return opened.carry_out(alone, lambda store: _propose(store, order, sources, model=model, judge=judge))
 
 
 def _propose(
@@ -183,8 +161,7 @@ def check_order(order: Order) -> OrderSources:
         DataError: There is no such engine, model or source, or a row of a source is wrong.
         UsageError: `traits` are given for another kind than trait prompts.
     """
-    roles = (order.model, order.judge) if order.config.kind in _JUDGED else (order.model,)
-    for role in roles:
+    for role in _roles(order):
         check_engine(role.engine)
         if not is_remote(role.engine):
             check_model(role.model)
@@ -239,10 +216,9 @@ def _load(specs: Sequence[str], kind: Any) -> tuple[Prompt, ...]:
     return tuple({prompt.messages: prompt for prompt in loaded}.values())
 
 
-def _recipe(order: Order) -> Recipe:
-    """Return a recipe whose roles are the order's, for the context that opens engines."""
-    models = Models(policy=order.model, critic=order.model, feedback=order.judge, judge=order.judge)
-    return Recipe(STAGE, seed=order.config.seed, stages=(), models=models)
+def _roles(order: Order) -> tuple[ModelRole, ...]:
+    """Return whom the order asks: its writer, and the judge where one sifts."""
+    return (order.model, order.judge) if order.config.kind in _JUDGED else (order.model,)
 
 
 def _inputs(order: Order, sources: OrderSources, model: Engine, judge: Engine) -> str:

@@ -19,7 +19,7 @@ from publius.pipeline.judges import judge_pms
 from publius.pipeline.recipe import judge_roles
 from publius.pipeline.rounds import all_of
 from publius.pipeline.training_summary import all_rounds, summarise_pm, summarise_rl
-from publius.records import ORIGINS, Answer, Preference, RevisionChain, decode
+from publius.records import ORIGINS, Answer, Preference, RevisionChain, decode, draw_key
 from publius.report import (
     HistogramBin,
     JudgeTie,
@@ -55,7 +55,7 @@ PAGE = "report.html"
 _LIBRARIES = ("torch", "transformers", "trl", "openvino-genai", "numpy")
 _N_EXAMPLES = 12
 _N_SAMPLES = 8
-_N_LABELLED = 3  # pairs shown of each origin
+_N_LABELLED = 3  # pairs shown of each origin, drawn by the run's seed
 _N_BINS = 10
 
 
@@ -90,7 +90,9 @@ def gather(context: RunContext, run: Run) -> ReportData:
         caveats=caveats,
         constitution=context.constitution,
         revision=_revision(run, figures["revise"]) if "revise" in figures else None,
-        labels=tuple(_labels(run, name, figures[name]) for name in all_of("label", figures)),
+        labels=tuple(
+            _labels(run, name, figures[name], seed=recipe.seed) for name in all_of("label", figures)
+        ),
         pm=summarise_pm(figures[last_pm[0]]) if last_pm else None,
         rl=summarise_rl(rl, recipe.rl) if (rl := all_rounds(figures)) else None,
         pareto=_pareto(evaluated),
@@ -154,14 +156,19 @@ def _revision(run: Run, figures: Mapping[str, Any]) -> RevisionSummary:
     )
 
 
-def _labels(run: Run, stage: str, figures: Mapping[str, Any]) -> LabelSummary:
+def _labels(run: Run, stage: str, figures: Mapping[str, Any], *, seed: int) -> LabelSummary:
     edges = [index / _N_BINS for index in range(_N_BINS + 1)]
     counts = [0] * _N_BINS
     by_principle: dict[str, list[tuple[str, float]]] = {}
-    examples: dict[str, list[Preference]] = {origin: [] for origin in ORIGINS}
+    drawn: dict[str, list[Preference]] = {origin: [] for origin in ORIGINS}
+
+    def place(item: Preference) -> tuple[int, str]:
+        return draw_key(item.comparison.id, seed=seed), item.comparison.id
+
     for item in iter_records(run.stage_path(stage) / PREFERENCES, Preference):
-        if item.prob_a is not None and len(examples[item.origin]) < _N_LABELLED:
-            examples[item.origin].append(item)
+        if item.prob_a is not None:
+            own = [*drawn[item.origin], item]
+            drawn[item.origin] = sorted(own, key=place)[:_N_LABELLED]
         if item.origin == "asked" and item.prob_a is not None:
             counts[min(_N_BINS - 1, int(item.prob_a * _N_BINS))] += 1
         for id in dict.fromkeys(vote.principle_id for vote in item.votes):
@@ -179,7 +186,7 @@ def _labels(run: Run, stage: str, figures: Mapping[str, Any]) -> LabelSummary:
             HistogramBin(low, high, n) for low, high, n in zip(edges, edges[1:], counts, strict=False)
         ),
         per_principle=tuple(PrincipleLabels(id, _mean(own)) for id, own in sorted(by_principle.items())),
-        examples=tuple(item for own in examples.values() for item in own),
+        examples=tuple(item for own in drawn.values() for item in own),
     )
 
 

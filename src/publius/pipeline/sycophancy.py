@@ -8,7 +8,6 @@ Paper: Sharma et al. 2023, arXiv:2310.13548, §3. The stage is `publius.evaluate
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,26 +24,22 @@ from publius.evaluate.sycophancy.prompts import prompts_hash
 from publius.evaluate.sycophancy.stage import REPORT, run_sycophancy
 from publius.evaluate.sycophancy.suite import n_asked, n_chosen, n_judged
 from publius.judge import claims_hash, templates_hash
-from publius.pipeline.alone import Alone, Asked, carry_out, n_votes
-from publius.pipeline.check import check_priced, check_turns
-from publius.pipeline.context import RunContext
+from publius.pipeline.alone import Alone, Asked, OpenOrder, n_votes, open_order
+from publius.pipeline.check import check_turns
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.runner import Listener
 from publius.records import content_hash, decode, encode, records_hash
 from publius.store import (
     Budget,
     Journal,
-    Run,
     StageManifest,
     StageResult,
     StageStore,
-    open_run,
     read_json,
 )
 
 STAGE = "sycophancy"
 VOTES_TODO = "set options.votes = 8 for its role"
-PRICE_TODO = "name it as a role of the recipe with price = { input = 0.10, output = 0.40 }"
 _TOKENS_PER_CHAR = 0.3
 _JUDGED_TOKENS = 200  # instructions and worked examples, besides the texts
 
@@ -149,15 +144,9 @@ def measure_sycophancy(
         PubliusError: Something is wrong; what was asked is kept, the same order goes on.
     """
     loaded = _check(order)
-    budget = budget or Budget()
-    roles = {f"subject {name}": role for name, role in order.subjects} | {"judge": order.judge}
-    check_priced(roles, budget, todo=PRICE_TODO)
-    context = RunContext(order.recipe, partial(listener.on_progress, STAGE))
-    try:
-        with open_run(out, journal=journal) as run:
-            return _run(order, loaded, context, run=run, listener=listener, budget=budget)
-    finally:
-        context.close_engines()
+    roles = (*(role for _, role in order.subjects), order.judge)
+    with open_order(STAGE, roles, out, listener, budget, recipe=order.recipe, journal=journal) as opened:
+        return _run(order, loaded, opened)
 
 
 def read_sycophancy(out: Path) -> SycophancyReport:
@@ -192,17 +181,9 @@ def check_roles(roles: Iterable[tuple[str, ModelRole]]) -> None:
         check_turns(role, where=name, user="the sycophancy tests")
 
 
-def _run(
-    order: SycophancyOrder,
-    loaded: LoadedItems,
-    context: RunContext,
-    *,
-    run: Run,
-    listener: Listener,
-    budget: Budget,
-) -> StageManifest:
-    subjects = {name: context.engine(role) for name, role in order.subjects}
-    judge = context.engine(order.judge)
+def _run(order: SycophancyOrder, loaded: LoadedItems, opened: OpenOrder) -> StageManifest:
+    subjects = {name: opened.context.engine(role) for name, role in order.subjects}
+    judge = opened.context.engine(order.judge)
     with_letters = any(isinstance(item, SureItem) and item.letters for item in loaded.items)
     abilities = ("generate", "choose")[: 1 + with_letters]
     asked = (
@@ -234,7 +215,7 @@ def _run(
         seed=order.recipe.seed,
         votes=VOTES_TODO,
     )
-    return carry_out(alone, run, work, listener=listener, on_progress=context.on_progress, budget=budget)
+    return opened.carry_out(alone, work)
 
 
 def _check(order: SycophancyOrder) -> LoadedItems:

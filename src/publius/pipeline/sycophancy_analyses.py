@@ -9,7 +9,6 @@ Paper: Sharma et al. 2023, arXiv:2310.13548, §4.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,14 @@ from publius.evaluate.sycophancy.prompts import prompts_hash
 from publius.evaluate.sycophancy.replies import Sampler
 from publius.feedback.audit import draw_audit
 from publius.judge import claims_hash, templates_hash
-from publius.pipeline.alone import Alone, Asked, carry_out, n_votes
-from publius.pipeline.check import check_priced
-from publius.pipeline.context import RunContext
+from publius.pipeline.alone import Alone, Asked, n_votes, open_order
 from publius.pipeline.recipe import ModelRole, Recipe
 from publius.pipeline.rewards import PreferenceModels
 from publius.pipeline.runner import Listener
-from publius.pipeline.sycophancy import PRICE_TODO, VOTES_TODO, check_roles
+from publius.pipeline.sycophancy import VOTES_TODO, check_roles
 from publius.records import content_hash, derive_seed, encode, records_hash
 from publius.sources import load_comparisons
-from publius.store import Budget, Journal, StageManifest, StageResult, StageStore, iter_records, open_run
+from publius.store import Budget, Journal, StageManifest, StageResult, StageStore, iter_records
 
 
 @dataclass(frozen=True)
@@ -214,35 +211,27 @@ def run_analysis(
         PubliusError: Something is wrong; what was asked is kept, the same command goes on.
     """
     check_analysis(analysis)
-    budget = budget or Budget()
-    check_priced(analysis.roles, budget, todo=PRICE_TODO)
-    context = RunContext(analysis.recipe, partial(listener.on_progress, analysis.name))
-    try:
-        with open_run(out, journal=journal) as run:
-            engines = {name: context.engine(role) for name, role in analysis.roles.items()}
+    roles, recipe = analysis.roles, analysis.recipe
+    with open_order(
+        analysis.name, tuple(roles.values()), out, listener, budget, recipe=recipe, journal=journal
+    ) as opened:
+        engines = {name: opened.context.engine(role) for name, role in roles.items()}
 
-            def work(store: StageStore) -> StageResult:
-                return StageResult(analysis.items, figures=encode(analysis.work(store, engines)))
+        def work(store: StageStore) -> StageResult:
+            return StageResult(analysis.items, figures=encode(analysis.work(store, engines)))
 
-            wording = [prompts_hash(), claims_hash()]
-            models = {name: engine.model for name, engine in engines.items()}
-            seed = analysis.recipe.seed
-            alone = Alone(
-                analysis.name,
-                inputs=content_hash([__version__, analysis.name, analysis.told, models, wording, seed]),
-                order=content_hash([analysis.told, analysis.roles]),
-                asked=tuple(
-                    Asked(role, engines[name], analysis.abilities[name])
-                    for name, role in analysis.roles.items()
-                ),
-                seed=seed,
-                votes=VOTES_TODO,
-            )
-            return carry_out(
-                alone, run, work, listener=listener, on_progress=context.on_progress, budget=budget
-            )
-    finally:
-        context.close_engines()
+        wording = [prompts_hash(), claims_hash()]
+        models = {name: engine.model for name, engine in engines.items()}
+        decided = [__version__, analysis.name, analysis.told, models, wording, recipe.seed]
+        alone = Alone(
+            analysis.name,
+            inputs=content_hash(decided),
+            order=content_hash([analysis.told, roles]),
+            asked=tuple(Asked(role, engines[name], analysis.abilities[name]) for name, role in roles.items()),
+            seed=recipe.seed,
+            votes=VOTES_TODO,
+        )
+        return opened.carry_out(alone, work)
 
 
 def check_analysis(analysis: Analysis) -> None:

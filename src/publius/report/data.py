@@ -122,7 +122,7 @@ class LabelSummary:
     """The preferences of one label stage (`stage`: "label", "label-2") as a whole, and some to show.
 
     `audit` is that of the feedback model before it labelled; `n_unread` comparisons have no readable vote and
-    so no label.
+    so no label. `examples` are drawn with the run's seed from those that have one, some of each origin.
     """
 
     stage: str

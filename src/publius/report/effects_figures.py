@@ -74,6 +74,14 @@ def sorted_pairs(effects: PrincipleEffects) -> list[tuple[str, PrinciplePair]]:
     return [(found(pair), pair) for pair in pairs]
 
 
+def shown_pairs(effects: PrincipleEffects, most: int) -> list[tuple[str, PrinciplePair]]:
+    """Return of `sorted_pairs` all of which something was found, and the first of the others up to `most`."""
+    pairs = sorted_pairs(effects)
+    room = most - sum(bool(found) for found, _ in pairs)
+    others = [pair for found, pair in pairs if not found][: max(0, room)]
+    return [(found, pair) for found, pair in pairs if found or pair in others]
+
+
 def effect_sentences(effects: PrincipleEffects) -> list[str]:
     """Return a sentence for every principle that moves something, pulls against another or repeats one."""
     number = {one.principle_id: i for i, one in enumerate(effects.principles, start=1)}
@@ -144,7 +152,10 @@ def _undecided(effects: PrincipleEffects) -> str:
         for axis in one.axes:
             if axis.sampled is None or not axis.sampled.excludes_zero:
                 open_ones.setdefault(axis.axis, []).append(str(number))
-    return "; ".join(f"{axis} of principles {', '.join(own)}" for axis, own in open_ones.items())
+    return "; ".join(
+        f"{axis} of {'principle' if len(own) == 1 else 'principles'} {', '.join(own)}"
+        for axis, own in open_ones.items()
+    )
 
 
 def _retraining_doubts(check: Retraining | None) -> list[str]:

@@ -1,6 +1,7 @@
 """Render the effects of principles: one HTML file in the report's style that loads nothing and runs nothing.
 
-It stands in the folder of its records, so that every number leads to the file that it was counted from. It
+It stands in the folder of its records, so that every number of its tables leads to the file that it was
+counted from: Elo to the verdicts, what becomes of labels to the votes, what models pick to their rewards. It
 has no date: the same effects give the same bytes.
 
 Paper: none; the estimators are `publius.feedback.effects`.
@@ -12,19 +13,19 @@ from publius.report.effects_figures import (
     effect_sentences,
     effects_figure,
     pairs_figure,
-    sorted_pairs,
+    shown_pairs,
 )
 from publius.report.page import page_environment
 from publius.stats.effects import EffectsReport
 
 MOST_PAIRS = 120
-"""Pairs of principles that the page lists, the most opposed first; sixteen principles have as many."""
+"""Pairs of principles that the page lists at most besides those of which something was found."""
 
 
 def render_effects(report: EffectsReport) -> str:
     """Return the effects of principles as one self-contained HTML page (UTF-8, no scripts, no requests)."""
     effects = report.effects
-    pairs = sorted_pairs(effects)[:MOST_PAIRS] if effects else []
+    pairs = shown_pairs(effects, MOST_PAIRS) if effects else []
     return (
         page_environment()
         .get_template("effects.html.j2")
@@ -37,5 +38,8 @@ def render_effects(report: EffectsReport) -> str:
             moves=effects_figure(effects) if effects else None,
             against=pairs_figure([pair for _, pair in pairs]),
             pairs=pairs,
+            numbers={one.principle_id: i for i, one in enumerate(effects.principles, start=1)}
+            if effects
+            else {},
         )
     )

@@ -113,7 +113,7 @@ def answer_views(samples: Sequence[SampleAnswers], *, budget: int) -> Answers:
 
 
 def label_views(labelled: Sequence[Preference], *, budget: int) -> Answers:
-    """Return the first labelled pairs within `budget`, by the rule of `chain_views`, with their labels."""
+    """Return the first of pairs that have a label, within `budget`, by the rule of `chain_views`."""
     views = (
         _answers_view(
             item.comparison.prompt_id,
@@ -158,8 +158,6 @@ def _answers_size(view: AnswersView) -> int:
 
 def _label_note(item: Preference) -> str:
     """Return a pair's label in words: how it came about, and under which principles."""
-    if item.prob_a is None:
-        return "No vote could be read: no label."
     told = f"A is better with a probability of {percent(item.prob_a)}, "
     if item.origin != "asked":
         return told + {"construction": "by construction.", "human": "by people."}[item.origin]

@@ -7,6 +7,7 @@ policy (`Content-Security-Policy`) forbids scripts and requests even if that fai
 Paper: none.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,7 +64,7 @@ def render_report(data: ReportData) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _LabelView:
-    """One round's labels as the page shows them; `number` makes its ids."""
+    """One round's labels as the page shows them; `number` makes its ids, `drawn` counts pairs by origin."""
 
     number: int
     summary: LabelSummary
@@ -71,6 +72,7 @@ class _LabelView:
     audit: Figure | None
     figure: Figure | None
     examples: Answers
+    drawn: Counter[str]
 
 
 def _label_view(labels: LabelSummary, number: int) -> _LabelView:
@@ -82,6 +84,7 @@ def _label_view(labels: LabelSummary, number: int) -> _LabelView:
         audit_figures.accuracy_figure(audit, id=f"audit-{number}") if audit else None,
         training_figures.label_figure(labels, id=f"soft-labels-{number}"),
         label_views(labels.examples, budget=LABELS_BUDGET),
+        Counter(item.origin for item in labels.examples),
     )
 
 

@@ -108,8 +108,9 @@ class RetrainedEffect:
 class Retraining:
     """The check by retraining. `n_train`, `n_held_out` are pairs, `steps` those of one model's training.
 
-    `noise` is, by axis, the gain of a second model of the full constitution, from another seed, over the
-    first: an effect of that size is none. `n_unscored` held-out pairs have no reward of some model.
+    `n_unscored` held-out pairs have no reward of some model. `accuracy` is the share of the labeller's labels
+    there that the model of all principles agrees with. `noise` is, by axis, the gain of a second model of the
+    full constitution, from another seed, over the first: an effect of that size is none.
     """
 
     n_train: int

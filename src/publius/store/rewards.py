@@ -1,6 +1,6 @@
 """Rewards behind the journal: a preference model rates a text once in a run, however often it is asked.
 
-The key hashes the weights and the whole conversation, so another model or another text is rated anew. What
+The key hashes what rates and the whole conversation, so another model or another text is rated anew. What
 has no reward is not kept: it costs nothing to find again. A reward is no model call: it counts in no budget.
 
 Paper: none.
@@ -20,7 +20,11 @@ _AT_ONCE = 256  # conversations that are on disk before the next ones are rated
 
 
 def keep_rewards(journal: Journal, revision: str, rate: Rewards) -> Rewards:
-    """Return `rate` behind the journal; `revision` pins the preference model's weights."""
+    """Return `rate` behind the journal.
+
+    `revision` pins what rates: the hash of the preference model's weights, or of them and the prefix that
+    they are asked behind.
+    """
 
     def kept(conversations: Sequence[Conversation]) -> list[float | str]:
         found: list[float | str] = []
