@@ -43,7 +43,7 @@ from shown import show, versions
 from small_trainings import TRAININGS, Length
 from tiny_model import write_tiny_model
 
-LENGTH = Length(times=4, checkpoint_every=5)
+LENGTH = Length(times=3, checkpoint_every=4)
 KINDS = ("sft", "dpo", "pm", "rl", "rloo", "rl-lora")
 _PLAN = "rcrmrcrprcrmrcrprcrm"
 _DEATHS = {"r": "random", "c": "checkpoint", "m": "save", "p": "place"}
@@ -123,7 +123,7 @@ def session(kind: str, start: Path, folder: Path, death: str, after_s: float) ->
         os.kill(process.pid, signal.SIGKILL)
     process.join()
     if process.exitcode not in (0, -signal.SIGKILL):
-        raise SystemExit(f"{kind} failed, see {folder}:\n{(folder / 'stderr').read_text()}")
+        raise SystemExit(f"{kind} failed in {folder.name}:\n{(folder / 'stderr').read_text()}")
     killed = process.exitcode != 0
     steps = tuple(read_steps(log)[n_before:])
     return Session(killed, place_of(folder) if killed else "", steps, time.monotonic() - began)

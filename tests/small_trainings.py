@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 
 class Length(NamedTuple):
-    """A training is six steps `times` over (SFT: 18), with a checkpoint after every so many."""
+    """A training is about six steps `times` over (SFT: 18), with a checkpoint after every so many."""
 
     times: int = 1
     checkpoint_every: int = 2

@@ -85,6 +85,21 @@ rl(Path({str(tiny_model_dir)!r}), Path({str(tmp_path / "rl")!r}), lambda *_: Non
     assert found == ["step-2", "step-4", "step-6"]
 
 
+def test_half_a_removed_checkpoint_does_not_outlive_a_whole_one(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sft(tiny_model_dir, tmp_path / "sft", _until(5))
+    (tmp_path / "sft.work" / "checkpoint-2" / "model.safetensors").unlink()  # killed while it was removed
+    with monkeypatch.context() as patch:
+        patch.setattr("publius.training.checkpoints._save_optimizer", lambda *_: _until(0)(0, 0))
+        with pytest.raises(KeyboardInterrupt):
+            sft(tiny_model_dir, tmp_path / "sft", _go_on)
+    seen: list[int] = []
+    sft(tiny_model_dir, tmp_path / "sft", lambda done, total: seen.append(done))
+    assert seen[0] == 5
+
+
 def test_killed_between_the_last_step_and_the_end(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
