@@ -16,7 +16,9 @@ from pathlib import Path
 
 _LIGHT = ("publius.cli.run", "publius.cli.suite", "publius.cli.sycophancy", "publius.cli.propose")
 _HEAVY = (
+    "trl.trainer.dpo_trainer",
     "trl.trainer.grpo_trainer",
+    "trl.trainer.rloo_trainer",
     "trl.trainer.sft_trainer",
     "peft",
     "publius.policy.rl",
@@ -33,7 +35,12 @@ def publius(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPro
 
 def start_publius(*arguments: str, cwd: Path) -> BaseProcess:
     """Start `publius ARGUMENTS` as the head of a process group, writing to `stdout` and `stderr` in `cwd`."""
-    return _start(_COMMAND, arguments, cwd, cwd)
+    return start_python(_COMMAND, *arguments, cwd=cwd)
+
+
+def start_python(script: str, *arguments: str, cwd: Path) -> BaseProcess:
+    """Start `python -c SCRIPT ARGUMENTS` as the head of a process group, with its output in `cwd`."""
+    return _start(script, arguments, cwd, cwd)
 
 
 def python(script: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

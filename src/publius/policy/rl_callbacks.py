@@ -4,6 +4,7 @@ Paper: none.
 """
 
 import math
+import shutil
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from publius.records import Prompt
 from publius.training.environment import Device
 from publius.training.lora import save_adapter
 from publius.training.weights import LoadedModel, save_model
+
+_SNAPSHOTS = "snapshots"
 
 
 class RunFiles(NamedTuple):
@@ -50,15 +53,19 @@ class RunFiles(NamedTuple):
 
     def snapshot(self, step: int) -> Path:
         """The policy after so many steps."""
-        return self.directory / "snapshots" / f"step-{step}"
+        return self.directory / _SNAPSHOTS / f"step-{step}"
 
     def go_back(self, n_steps: int) -> None:
         """Forget what was written after so many steps of this run."""
         last = self.steps_before + n_steps
         keep_rows(self.steps, read_rows(self.steps, RLStep)[:n_steps])
         keep_rows(self.answers, [row for row in read_rows(self.answers, Rollout) if row.step <= last])
-        readings = read_rows(self.monitors, SnapshotReadings)
-        keep_rows(self.monitors, [row for row in readings if row.step <= last])
+        readings = [row for row in read_rows(self.monitors, SnapshotReadings) if row.step <= last]
+        keep_rows(self.monitors, readings)
+        kept = {self.snapshot(row.step) for row in readings}
+        for written in (self.directory / _SNAPSHOTS).glob("*"):  # half-written ones too
+            if written not in kept:
+                shutil.rmtree(written)
 
 
 class StepLog(TrainerCallback):

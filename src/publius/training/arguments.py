@@ -125,8 +125,8 @@ def trainer_arguments(
         "save_strategy": "steps" if checkpoint_every else "no",
         "save_steps": max(1, checkpoint_every),
         "save_only_model": True,  # the libraries would write the rest as pickle
-        # the last checkpoint is marked as complete after older ones went, so two must stay
-        "save_total_limit": 2,
+        # `checkpoints` removes old ones: the trainer goes by their times, which half a removal changes
+        "save_total_limit": None,
         "report_to": "none",
         "disable_tqdm": True,
         "use_cpu": device.kind == "cpu",

@@ -53,7 +53,7 @@ def remove_after(directory: Path, kept: Checkpoint | None) -> None:
     """Remove what was written after the checkpoint that is gone on from, so that it can be written again."""
     for checkpoint in _all_in(directory):
         if kept is None or checkpoint.step > kept.step:
-            shutil.rmtree(checkpoint.path)
+            _remove(checkpoint.path)
 
 
 class Checkpointer(TrainerCallback):
@@ -76,9 +76,14 @@ class Checkpointer(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Write what is missing, and then the mark."""
-        path = Path(str(args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        """Write what is missing, and then the mark; of those before, the last whole one stays."""
+        directory = Path(str(args.output_dir))
+        path = directory / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         if self._device.is_first:
+            before = last_complete(directory, at_most=state.global_step - 1)
+            for checkpoint in _all_in(directory):
+                if checkpoint != before and checkpoint.path != path:
+                    _remove(checkpoint.path)
             _save_optimizer(kwargs["optimizer"], kwargs["lr_scheduler"], path)
         wait_for_all(self._device)
         _save_random(path / _random_name(args))
@@ -91,6 +96,12 @@ class Checkpointer(TrainerCallback):
 def _all_in(directory: Path) -> list[Checkpoint]:
     found = sorted(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
     return [Checkpoint(path, int(path.name.rsplit("-", 1)[1])) for path in found]
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, its mark first: one that is half removed is not gone on from."""
+    (path / _MARK).unlink(missing_ok=True)
+    shutil.rmtree(path)
 
 
 def _random_name(args: TrainingArguments) -> str:

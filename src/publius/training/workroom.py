@@ -27,7 +27,7 @@ def open_workroom(out: Path, *, key: str) -> Path:
     work = out.with_name(out.name + ".work")
     try:
         if _read_key(work) != key:
-            shutil.rmtree(work, ignore_errors=True)
+            _remove(work)
             work.mkdir(parents=True)
             write_durably(work / _KEY_FILE, key)
     except OSError as error:
@@ -45,12 +45,13 @@ def publish(built: Path, *, out: Path, work: Path) -> None:
     """
     try:
         if out.exists():
+            shutil.rmtree(work / "replaced", ignore_errors=True)
             out.rename(work / "replaced")
         built.rename(out)
         _sync_directory(out.parent)
+        _remove(work)
     except OSError as error:
         raise StoreError(f"cannot put the model in place: {error.strerror or error}", where=out) from error
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -62,6 +63,14 @@ def write_durably(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     _sync_directory(path.parent)
+
+
+def _remove(work: Path) -> None:
+    """Remove a work directory, its key first: nobody goes on from what is half removed."""
+    if _read_key(work) is not None:
+        (work / _KEY_FILE).unlink()
+        _sync_directory(work)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _read_key(work: Path) -> str | None:
