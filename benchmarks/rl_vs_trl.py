@@ -127,8 +127,8 @@ def main() -> None:
         task = {"prompts": prompts, "n_prompts": arguments.prompts, "pm": str(pm)}
         given.write_text(json.dumps(task), encoding="utf-8")
         took, peaks = run_turns(__file__, arguments.trainers, given, turns=arguments.turns)
-        few = {"prompts": sorted(prompts, key=lambda p: len(str(p)))[:N_EXACT], "n_prompts": N_EXACT}
-        exact = run_exact(__file__, {**task, **few}, given)
+        few = sorted(prompts, key=lambda p: len(str(p)))[:N_EXACT]
+        exact = run_exact(__file__, {**task, "prompts": few, "n_prompts": len(few)}, given)
     total = {name: total_seconds(turns) for name, turns in took.items()}
     ratios = {
         f"vs_{name}": round(total[name] / total["ours"], 3)

@@ -68,9 +68,8 @@ def build_trainer(
         {"prompt": [{"role": m.role, "content": m.content} for m in prompt.messages], "row": row}
         for row, prompt in enumerate(drawn)
     ]
-    turn_off_dropout(
-        loaded.model
-    )  # the step would be compared with other draws of it: sampled, before, start
+    # a step would be compared with other draws of it: when sampled, before, and at the start
+    turn_off_dropout(loaded.model)
     kind, config = _algorithm(settings)
     trainer = kind(
         model=loaded.model,
