@@ -15,11 +15,12 @@ resident memory over that of `trl`.
 loss and of gradient (by norm, tensor by tensor) in float32 between ours, cut into several parts, and `trl`.
 `padding` is the share of our tokens that is padding: what packing several rows into one could save at most.
 
-Demonstrations are the preferred answers of the comparisons in --data, or in the file that PUBLIUS_COMPARISONS
-names (hh-rlhf's .jsonl.gz); with neither, of the shipped audit set, whose answers are short: the ratios are
-then not those of real dialogues.
+Demonstrations are those of a run, if --data is its `stages/revise/demonstrations.jsonl`: revisions and
+helpful samples. Otherwise they are the preferred answers of the comparisons in --data, or in the file that
+PUBLIUS_COMPARISONS names (hh-rlhf's .jsonl.gz); with neither, of the shipped audit set, whose answers are
+short: the ratios are then not those of real dialogues.
 
-Run: .venv/bin/python benchmarks/sft_vs_trl.py --data harmless-base.jsonl.gz --json
+Run: .venv/bin/python benchmarks/sft_vs_trl.py --data runs/full/stages/revise/demonstrations.jsonl --json
 """
 
 import json
@@ -33,7 +34,9 @@ from publius.engines.fetch import fetch_model
 from publius.policy.config import SFTSettings
 from publius.policy.sft import SFTRow
 from publius.records import Demonstration
+from publius.revise.stage import DEMONSTRATIONS
 from publius.sources import load_comparisons
+from publius.store import read_records
 from shown import show, versions
 from turns import (
     comparing,
@@ -51,14 +54,10 @@ TRAINERS = ("trl", "trl_grouped", "ours", "packed")
 N_EXACT = 8
 
 
-def draw_rows(spec: str, *, n: int, seed: int) -> list[SFTRow]:
-    """Return n preferred answers of a file as token ids, drawn with the seed; fewer if there are fewer."""
-    from publius.policy.sft import sft_rows
-    from publius.training.environment import quiet
-    from publius.training.weights import load_causal_lm
-
+def preferred_of(spec: str) -> list[Demonstration]:
+    """Return the preferred answers of a file's comparisons, as if they were revisions."""
     sided = [one for one in load_comparisons(spec).preferences if one.prob_a not in (None, 0.5)]
-    given = [
+    return [
         Demonstration(
             one.comparison.id,
             one.comparison.messages,
@@ -67,8 +66,20 @@ def draw_rows(spec: str, *, n: int, seed: int) -> list[SFTRow]:
             1,
             None,
         )
-        for one in random.Random(seed).sample(sided, min(2 * n, len(sided)))
+        for one in sided
     ]
+
+
+def draw_rows(spec: str, *, n: int, seed: int) -> list[SFTRow]:
+    """Return n demonstrations of a file as token ids, drawn with the seed; fewer if there are fewer."""
+    from publius.policy.sft import sft_rows
+    from publius.training.environment import quiet
+    from publius.training.weights import load_causal_lm
+
+    found = (
+        read_records(Path(spec), Demonstration) if Path(spec).name == DEMONSTRATIONS else preferred_of(spec)
+    )
+    given = random.Random(seed).sample(found, min(2 * n, len(found)))
     with quiet():
         tokenizer = load_causal_lm(fetch_model(MODEL)).tokenizer
     return sft_rows(tokenizer, given, max_length=MAX_LENGTH).rows[:n]
