@@ -38,7 +38,7 @@ def test_the_page_shows_every_judge_and_what_is_missing(frontier: FrontierReport
     text = page.text()
     assert "On the frontier by runs/a: " in text
     assert "By runs/b the frontier was not measured." in text
-    assert "yes, in 80% of draws" in text
+    assert "yes, 80% of draws" in text
     assert "By runs/b: harmlessness not rated." in text
     assert "2 answers failed" in text
     assert f"runs/a was the reward that trained {frontier.judges[0].paid[0]}" in text

@@ -71,7 +71,7 @@ def place_of_row(row: FrontierRow) -> str:
     """Return whether a policy is on the frontier, and in which share of bootstrap draws it is."""
     if row.is_on_frontier is None:
         return NOT_MEASURED
-    return f"{'yes' if row.is_on_frontier else 'no'}, in {percent(row.frontier_share)} of draws"
+    return f"{'yes' if row.is_on_frontier else 'no'}, {percent(row.frontier_share)} of draws"
 
 
 def frontier_sentence(judged: JudgedFrontier) -> str:
