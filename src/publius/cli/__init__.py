@@ -39,6 +39,11 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "eval": ("publius.cli.stages", "evaluate", "Stage: compare the policies on held-out prompts."),
     "report": ("publius.cli.stages", "report", "Stage: write the HTML report."),
     "rate": ("publius.cli.rate", "rate", "Rate models from files of judged games: Elo, agreement, frontier."),
+    "frontier": (
+        "publius.cli.frontier",
+        "frontier",
+        "Draw declining against helping: policies of several trainings on one chart.",
+    ),
     "monitor": (
         "publius.cli.monitor",
         "monitor",

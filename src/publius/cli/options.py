@@ -123,11 +123,13 @@ def asking_options(*, plan: str) -> Callable[[Callable[..., Any]], Callable[...,
     return decorate
 
 
-def order_options(out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def order_options(
+    out: str, *, engine: str = "openvino"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a verb the options of an order that is no recipe; `out` is its place."""
 
     def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--engine", default="openvino", show_default=True, help="Through which engine.")
+        @click.option("--engine", default=engine, show_default=True, help="Through which engine.")
         @click.option(
             "--set",
             "settings",

@@ -3,13 +3,15 @@
 Paper: none. Why several: `docs/ratings.md`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from publius.errors import DataError
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.rewards import check_preference_model
-from publius.pipeline.rounds import all_of
+from publius.pipeline.rounds import all_of, in_round
 from publius.preference.stage import PREFERENCE_MODEL
+from publius.training.digest import weights_hash
 
 OWN_PM = "preference model"
 """The name of the one that the run trains itself."""
@@ -32,6 +34,26 @@ def _last_pm(run: Path) -> Path | None:
     names = (path.parent.name for path in run.glob(f"stages/*/{PREFERENCE_MODEL}"))
     made = all_of("pm", names)
     return run / "stages" / made[-1] / PREFERENCE_MODEL if made else None
+
+
+def reward_paths(recipe: Recipe, run: Path, number: int) -> tuple[Path, ...]:
+    """Return where the preference models of a round of a run's reinforcement learning lie."""
+    own = run / "stages" / in_round("pm", number) / PREFERENCE_MODEL
+    return tuple(Path(one.pm) if one.pm else own for one in recipe.rl.reward_models())
+
+
+def paying_models(recipe: Recipe, run: Path, rounds: Iterable[int]) -> frozenset[str]:
+    """Return the hashes of the preference models that paid a run's policy in some rounds.
+
+    Raises:
+        DataError: One of them is not there any more.
+    """
+    return frozenset(
+        weights_hash(path)
+        for number in rounds
+        for one, path in zip(recipe.rl.reward_models(), reward_paths(recipe, run, number), strict=True)
+        if one.weight
+    )
 
 
 def check_further_judges(recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from publius.errors import DataError
-from publius.preference.loading import load_harm_regressor, load_preference_model
+from publius.preference.loading import check_rates_merit, load_harm_regressor, load_preference_model
 from publius.preference.prompted import load_prefix, prompted
 from publius.preference.score import PreferenceModel, Unscored
 from publius.records import Conversation, content_hash
@@ -49,14 +49,15 @@ def rate_each(model: PreferenceModel, conversations: Sequence[Conversation]) -> 
 
 
 def check_preference_model(path: Path) -> None:
-    """Refuse a directory in which no preference model lies.
+    """Refuse a directory in which no preference model lies; nothing is loaded.
 
     Raises:
-        DataError: There is none.
+        DataError: There is none, or another kind of model.
     """
     if not (path / "config.json").is_file():
         todo = "name the directory of one, such as stages/pm/model of a run (publius train pm)"
         raise DataError("there is no preference model", where=path, todo=todo)
+    check_rates_merit(path)
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ from publius.feedback.stage import PREFERENCES, LabelInputs, run_label
 from publius.pipeline.audit_page import show_label_audit
 from publius.pipeline.context import RunContext
 from publius.pipeline.earlier import read_earlier
-from publius.pipeline.judges import OWN_PM, judge_pms
+from publius.pipeline.judges import OWN_PM, judge_pms, paying_models, reward_paths
 from publius.pipeline.lineage import dpo_sources, label_config, label_stages, policy_before, trained_policies
 from publius.pipeline.recipe import judge_roles
 from publius.pipeline.report_stage import run_report
 from publius.pipeline.rewards import rewards_of
-from publius.pipeline.rounds import all_of, in_round, split_name
+from publius.pipeline.rounds import all_of, split_name
 from publius.policy.rewards import RewardTerm, WeightedRewards
 from publius.policy.stage import MODEL, last_step, run_dpo, run_rl, run_sft
 from publius.preference.stage import PREFERENCE_MODEL, open_reward, run_pm
@@ -151,7 +151,7 @@ def rl(context: RunContext, run: Run, store: StageStore, *, number: int) -> Stag
     """Improve the policy against the preference model, or several."""
     recipe, config = context.recipe, context.recipe.rl
     before = policy_before(recipe, number)
-    paths = _pm_paths(context, run, number)
+    paths = reward_paths(recipe, run.path, number)
     held_out = config.monitors.held_out_pm
     start = _policy_path(context, run, before)
     result = run_rl(
@@ -181,12 +181,6 @@ def _policy_path(context: RunContext, run: Run, name: str) -> Path:
     return run.stage_path(name) / MODEL
 
 
-def _pm_paths(context: RunContext, run: Run, number: int) -> tuple[Path, ...]:
-    """Return where the preference models of a round lie."""
-    own = run.stage_path(in_round("pm", number)) / PREFERENCE_MODEL
-    return tuple(Path(one.pm) if one.pm else own for one in context.recipe.rl.reward_models())
-
-
 def evaluate(context: RunContext, run: Run, store: StageStore) -> StageResult:
     """Compare the start and every trained policy on held-out prompts."""
     config = context.recipe.evaluate
@@ -212,7 +206,8 @@ def _judges(context: RunContext, run: Run) -> tuple[Judge, ...]:
     labeller = context.engine(recipe.models.feedback).model.revision if "label" in recipe.stages else None
     last_pm = all_of("pm", recipe.stages)[-1:]
     own = run.stage_path(last_pm[0]) / PREFERENCE_MODEL if last_pm else None
-    paying = _paying(context, run)
+    rounds = [split_name(name)[1] for name in all_of("rl", recipe.stages)]
+    paying = paying_models(recipe, run.path, rounds)
     models = [recipe.models.judge, *judge_roles(recipe).values()]
     judges: list[Judge] = []
     for role in models:
@@ -226,18 +221,6 @@ def _judges(context: RunContext, run: Run) -> tuple[Judge, ...]:
         tie = "reward" if weights_hash(path) in paying else None
         judges.append(Judge(name, rewards=rewards_of(path, run.journal), tie=tie))
     return tuple(judges)
-
-
-def _paying(context: RunContext, run: Run) -> frozenset[str]:
-    """Return the hashes of the preference models that a policy of the run was paid by, in any round."""
-    recipe = context.recipe
-    rounds = [split_name(name)[1] for name in all_of("rl", recipe.stages)]
-    return frozenset(
-        weights_hash(path)
-        for number in rounds
-        for one, path in zip(recipe.rl.reward_models(), _pm_paths(context, run, number), strict=True)
-        if one.weight
-    )
 
 
 def report(context: RunContext, run: Run, store: StageStore) -> StageResult:

@@ -259,8 +259,8 @@ def _task(order: SuiteOrder) -> _Task:
     return task
 
 
-def check_role(role: ModelRole) -> None:
-    """Refuse a model that is not there, or that cannot be asked in turns.
+def check_role(role: ModelRole, *, where: str = "suite", user: str = "a suite") -> None:
+    """Refuse a model that is not there, or that cannot be asked in turns as `user` does.
 
     Raises:
         DataError: The engine or the model is unknown, or has no chat template.
@@ -268,4 +268,4 @@ def check_role(role: ModelRole) -> None:
     check_engine(role.engine)
     if not is_remote(role.engine):
         check_model(role.model)
-    check_turns(role, where="suite", user="a suite")
+    check_turns(role, where=where, user=user)

@@ -13,7 +13,7 @@ from publius.errors import DataError
 from publius.preference.scale import HARM_FILE, read_scale
 from publius.preference.score import PreferenceModel, wrap
 from publius.training.environment import find_device, quiet, require_training
-from publius.training.weights import model_directory
+from publius.training.weights import model_directory, saved_heads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,10 +29,25 @@ def load_preference_model(path: Path) -> PreferenceModel:
             template, in safetensors.
         MissingExtra: The `train` extra is not installed.
     """
+    check_rates_merit(path)
+    return _load_classifier(path)
+
+
+def check_rates_merit(path: Path) -> None:
+    """Refuse what is there and rates something else than merit, or nothing; nothing is loaded.
+
+    Raises:
+        DataError: It is a regressor of harm, or a model that writes.
+    """
     if (path / HARM_FILE).exists():
         what = "a regressor of harm is no preference model: the worse an answer, the higher its number"
         raise DataError(what, where=path, todo="publius train pm")
-    return _load_classifier(path)
+    heads = saved_heads(path)
+    if heads and all(head.endswith("ForCausalLM") for head in heads):
+        what = f"a model that writes ({heads[0]}) is no preference model"
+        raise DataError(
+            what, where=path, todo="name one that rates: stages/pm/model of a run, not its policy"
+        )
 
 
 def load_harm_regressor(path: Path) -> PreferenceModel:

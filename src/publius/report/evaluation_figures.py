@@ -27,14 +27,14 @@ _TIES = {"labeller": "labelled the training data", "reward": "was the reward of 
 WIN_RATE = "100 Elo points are a win rate of 64%."
 
 
-def pareto_figure(chart: ParetoChart) -> Figure | None:
+def pareto_figure(chart: ParetoChart, *, id: str = "pareto") -> Figure | None:
     """Return helpfulness against harmlessness, wide and narrow."""
     drawn = [one for one in chart.points if is_finite(one.helpful) and is_finite(one.harmless)]
     if not drawn:
         return None
     ends = [end for one in drawn for end in (one.helpful, one.harmless)]
     wide = Frame(
-        id="pareto-wide",
+        id=f"{id}-wide",
         title="Helpfulness against harmlessness",
         desc=spoken([charts.point_title(one) for one in drawn]),
         x_label="more helpful (Elo) →",
@@ -43,10 +43,10 @@ def pareto_figure(chart: ParetoChart) -> Figure | None:
         width=660,
         height=400,
     )
-    narrow = replace(wide, id="pareto-narrow", width=340, height=340)
+    narrow = replace(wide, id=f"{id}-narrow", width=340, height=340)
     missing = [one.model for one in chart.points if one not in drawn]
     return Figure(
-        id="pareto",
+        id=id,
         title="Helpfulness against harmlessness.",
         caption=f"Each dot is a model, judged by {chart.judge} on {wide.n}. "
         f"{bars([one.helpful for one in drawn], [one.harmless for one in drawn])} "

@@ -123,6 +123,20 @@ def has_chat_template(source: Path) -> bool:
         raise DataError(f"the tokenizer's settings cannot be read: {error}", where=settings) from error
 
 
+def saved_heads(source: Path) -> tuple[str, ...]:
+    """Return what a model directory says that it is, such as "LlamaForCausalLM"; () where it does not say.
+
+    Raises:
+        DataError: Its settings cannot be read.
+    """
+    settings = source / "config.json"
+    try:
+        named = json.loads(settings.read_text("utf-8")).get("architectures") if settings.is_file() else None
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"the model's settings cannot be read: {error}", where=settings) from error
+    return tuple(map(str, cast(list[Any], named))) if isinstance(named, list) else ()
+
+
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", out: Path) -> Path:
     """Write a model directory (safetensors, config, tokenizer with its template) and return `out`.
 
