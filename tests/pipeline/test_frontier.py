@@ -51,7 +51,9 @@ def judge_policies(folder: Path, policies: Mapping[str, tuple[str, str]]) -> Jud
     }
     with open_run(folder) as run:
         run.begin("frontier", "inputs")
-        store = StageStore("frontier", run.stage_path("frontier"), run.journal, 0, lambda _step, _done, _total: None)
+        store = StageStore(
+            "frontier", run.stage_path("frontier"), run.journal, 0, lambda _step, _done, _total: None
+        )
         config = EvaluateConfig(n_resamples=100)
         judges = [Judge("pm", rewards=merit)]
         figures = run_evaluate(store, config, prompts=PROMPTS, policies=engines, judges=judges).figures
