@@ -142,7 +142,8 @@ def test_monitors_by_file_give_the_order_of_the_policies(
     assert "100%  i am here to listen" in out
     blocks = {block.partition(":")[0]: block for block in out.split("\n\n")}
     assert "12%" in blocks["listed refusals"]
-    assert blocks["what was read"].count("85") == 2
+    read = [line.split()[-3:-1] for line in blocks["what was read"].splitlines() if ".jsonl" in line]
+    assert read == [["85", "5"], ["85", "5"]]
 
 
 def test_a_run_is_watched_by_model_and_a_file_without_answers_is_refused(
