@@ -1,7 +1,7 @@
 """Compare a run that was broken with one that was not: rows lost, doubled and changed, and bytes.
 
-Every file that a stage writes is compared byte by byte. Of a manifest, all is compared but its times and the
-hash of the recipe, which names the server's address. Rows are those of every JSON-lines and Parquet file
+Every file that a stage writes is compared byte by byte. Of a manifest, all is compared but its times, its
+memory and the hash of the recipe, which names the server's address. Rows are those of every JSON-lines and Parquet file
 and of the journal.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-_OWN = ("seconds", "finished_at", "recipe", "check")
+_OWN = ("seconds", "peak_memory", "finished_at", "recipe", "check")
 
 
 class Difference(NamedTuple):

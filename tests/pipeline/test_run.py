@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -73,6 +74,7 @@ def test_a_finished_run_has_every_figure_that_the_status_names(finished: tuple[s
     assert set(status.evasive) == {"start", "sft", "dpo", "rl"}
     report = (finished[1] / "report.html").read_text()
     assert "harmlessness" in report
+    assert re.search(r"Peak memory</\w+>\s*<\w+[^>]*>[\d.]+\s[MG]B", report)
     assert "http://" not in report.replace("http://www.w3.org", "")
 
 

@@ -58,7 +58,7 @@ def files_of(run: Path, *, uncounted: Sequence[str] = ()) -> dict[str, str]:
             data = path.read_bytes()
             if path.name == "manifest.json":
                 kept = json.loads(data)
-                for name in ("seconds", "finished_at", "check", *uncounted):
+                for name in ("seconds", "peak_memory", "finished_at", "check", *uncounted):
                     kept.pop(name)
                 data = json.dumps(kept, sort_keys=True).encode()
             found[str(path.relative_to(run))] = hashlib.sha256(data).hexdigest()

@@ -25,6 +25,8 @@ def test_a_finished_stage_is_known_by_its_inputs(tmp_path: Path) -> None:
         manifest = run.finished("revise", "sha256:one")
         assert manifest is not None
         assert (manifest.rows, manifest.figures, manifest.seconds) == (2, {"n": 2}, 1.5)
+        assert manifest.peak_memory is not None
+        assert 10e6 < manifest.peak_memory < 1e12  # bytes of a Python process, not kilobytes
         assert run.finished("revise", "sha256:two") is None
         assert run.finished("label", "sha256:one") is None
 

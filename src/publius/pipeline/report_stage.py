@@ -88,6 +88,7 @@ def gather(context: RunContext, run: Run) -> ReportData:
         stages=tuple(_stage(name, manifests.get(name)) for name in recipe.stages if name != "report"),
         conclusions=conclusions,
         caveats=caveats,
+        peak_memory=max((m.peak_memory for m in manifests.values() if m.peak_memory), default=None),
         constitution=context.constitution,
         revision=_revision(run, figures["revise"]) if "revise" in figures else None,
         labels=tuple(

@@ -28,6 +28,7 @@ from publius.store.calls import JournaledEngine, OnProgress
 from publius.store.files import disk_error, read_json, write_json
 from publius.store.journal import Journal
 from publius.store.lock import lock_run
+from publius.store.memory import peak_memory
 from publius.training.digest import file_sha256
 
 JOURNAL = "journal.sqlite"
@@ -58,7 +59,8 @@ class StageManifest:
     """Proof that a stage is done: from what (`inputs`), with what result, into which files.
 
     `recipe` is the hash of the recipe for which it was last found to be up to date. `calls` and `tokens`
-    (read and written) count the stage's model calls in the journal.
+    (read and written) count the stage's model calls in the journal. `peak_memory` is the most that the process
+    which ended the stage had held until then, in bytes.
     """
 
     name: str
@@ -71,6 +73,7 @@ class StageManifest:
     figures: Any
     files: dict[str, FileProof]
     tokens: int | None = None
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,7 @@ class Run:
             figures=result.figures,
             files=files,
             tokens=used.tokens,
+            peak_memory=peak_memory(),
         )
         _write_manifest(folder, manifest)
         return manifest

@@ -132,7 +132,9 @@ def _score(
 def _score_chunk(
     head: torch.nn.Module, hidden_NH: Tensor, target_N: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    logits_NV: Tensor = head(hidden_NH).float() / temperature
+    logits_NV: Tensor = head(hidden_NH).float()
+    if temperature != 1.0:  # a pass over tokens times the vocabulary
+        logits_NV = logits_NV / temperature
     with torch.no_grad():
         is_top1_N = logits_NV.gather(-1, target_N[:, None])[:, 0] >= logits_NV.amax(-1)
         mean_N = logits_NV.mean(-1)
