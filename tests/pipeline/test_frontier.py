@@ -90,13 +90,16 @@ def test_a_runs_records_say_which_preference_models_paid_a_policy(
     for name in ("pm", "pm-2"):
         (run / "stages" / name).mkdir(parents=True)
         (run / "stages" / name / "model").symlink_to(tiny_pm_dir)
+    step = run / "stages/rl-2/model/snapshots/step-5"
+    step.mkdir(parents=True)
+    (tmp_path / "best").symlink_to(step)
     own, other = {weights_hash(tiny_pm_dir)}, {weights_hash(tiny_model_dir)}
     watched = [f'rl.pms=[{{name="own", weight=0.0}}, {{name="other", pm="{tiny_model_dir}"}}]']
     gone = ['rl.pms=[{name="other", pm="gone"}]']
     for settings, paid in (([], own), (watched, other), (gone, set[str]())):
         written = change_recipe(Recipe("r"), settings)
         (run / "recipe.json").write_text(json.dumps(encode(written)))
-        assert pms_that_paid(str(run / "stages/rl-2/model/snapshots/step-5")) == paid
+        assert pms_that_paid(str(step)) == pms_that_paid(str(tmp_path / "best")) == paid
         assert pms_that_paid(str(run / "stages/sft/model")) == set()
     (run / "recipe.json").unlink()
     assert pms_that_paid(str(run / "stages/rl/model")) == set()

@@ -7,7 +7,6 @@ on, the same order given again does nothing.
 Paper: Bai et al. 2022, arXiv:2212.08073, Figure 2. The measure is `publius.evaluate.stage`.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,7 @@ def _paid(order: FrontierOrder, pms: Mapping[str, Path]) -> dict[str, tuple[str,
 
 def pms_that_paid(policy: str) -> frozenset[str]:
     """Return the hashes of the preference models that paid a policy; none where no run's records say."""
-    place = Path(os.path.abspath(policy))
+    place = Path(policy).resolve()  # also of a link to a snapshot
     for folder in place.parents:
         kind, number = split_name(folder.name)
         if kind == "rl" and folder.parent.name == "stages":
