@@ -1,8 +1,8 @@
 """Compare a run that was broken with one that was not: rows lost, doubled and changed, and bytes.
 
 Every file that a stage writes is compared byte by byte. Of a manifest, all is compared but its times, its
-memory and the hash of the recipe, which names the server's address. Rows are those of every JSON-lines and Parquet file
-and of the journal.
+memory and the hash of the recipe, which names the server's address. Rows are those of every JSON-lines and
+Parquet file and of the journal.
 """
 
 import hashlib

@@ -7,10 +7,10 @@ import sys
 
 
 def peak_memory() -> int | None:
-    """Return the most resident memory that this process has had, in bytes; None where no system call tells."""
+    """Return the most resident memory that this process has had, in bytes; None on Windows."""
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes

@@ -59,8 +59,8 @@ class StageManifest:
     """Proof that a stage is done: from what (`inputs`), with what result, into which files.
 
     `recipe` is the hash of the recipe for which it was last found to be up to date. `calls` and `tokens`
-    (read and written) count the stage's model calls in the journal. `peak_memory` is the most that the process
-    which ended the stage had held until then, in bytes.
+    (read and written) count the stage's model calls in the journal. `peak_memory` is the most resident
+    memory that the process which ended the stage had had until then, in bytes.
     """
 
     name: str
