@@ -20,6 +20,7 @@ from publius.pipeline.earlier import read_earlier
 from publius.pipeline.judges import check_further_judges
 from publius.pipeline.lineage import POLICIES
 from publius.pipeline.recipe import TRAINING, ModelRole, Recipe, judge_roles, place_of, role_of
+from publius.pipeline.rewards import check_accuracy
 from publius.pipeline.rounds import kind_of
 from publius.pipeline.stage_table import Stage, find_stage, in_order
 from publius.preference.config import check_mix
@@ -99,6 +100,8 @@ def _check_reward_models(context: RunContext) -> None:
             where=where,
             todo="train one under this run's constitution, or name the one it learnt under as constitution",
         )
+        if one.weight:
+            check_accuracy(Path(one.pm), least=context.recipe.rl.least_pm_accuracy)
 
 
 def _check_start(context: RunContext, wanted: Sequence[str]) -> None:

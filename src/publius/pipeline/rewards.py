@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from publius.errors import DataError
+from publius.pipeline.rounds import kind_of
 from publius.preference.loading import check_rates_merit, load_harm_regressor, load_preference_model
 from publius.preference.prompted import load_prefix, prompted
 from publius.preference.score import PreferenceModel, Unscored
-from publius.records import Conversation, content_hash
-from publius.store import Journal, Rewards, keep_rewards
+from publius.records import Conversation, content_hash, decode
+from publius.stats.intervals import Estimate
+from publius.store import Journal, Rewards, keep_rewards, read_manifest
 from publius.training.digest import weights_hash
 
 
@@ -58,6 +60,30 @@ def check_preference_model(path: Path) -> None:
         todo = "name the directory of one, such as stages/pm/model of a run (publius train pm)"
         raise DataError("there is no preference model", where=path, todo=todo)
     check_rates_merit(path)
+
+
+def check_accuracy(path: Path, *, least: float) -> None:
+    """Refuse a preference model that is right on held-out labels too seldom, with all of its interval.
+
+    Only the stage that trained it has measured that: of a model that lies elsewhere nothing is known.
+
+    Raises:
+        DataError: Its accuracy, a share in [0, 1], is below `least`.
+    """
+    stage = path.resolve().parent
+    manifest = read_manifest(stage) if kind_of(stage.name) == "pm" else None
+    found = manifest.figures.get("accuracy") if manifest else None
+    if found is None:
+        return
+    accuracy = decode(Estimate, found)
+    if accuracy.high < least:
+        share = f"{accuracy.value:.0%} [{accuracy.low:.0%}, {accuracy.high:.0%}]"
+        raise DataError(
+            f"the preference model is right on {share} of held-out labels (n = {accuracy.n}), "
+            f"surely below {least:.0%}",
+            where=path,
+            todo="look at its labels and their audit, or lower rl.least_pm_accuracy",
+        )
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from publius.pipeline.judges import OWN_PM, judge_pms, paying_models, reward_pat
 from publius.pipeline.lineage import dpo_sources, label_config, label_stages, policy_before, trained_policies
 from publius.pipeline.recipe import judge_roles
 from publius.pipeline.report_stage import run_report
-from publius.pipeline.rewards import rewards_of
+from publius.pipeline.rewards import check_accuracy, rewards_of
 from publius.pipeline.rounds import all_of, split_name
 from publius.policy.rewards import RewardTerm, WeightedRewards
 from publius.policy.stage import MODEL, last_step, run_dpo, run_rl, run_sft
@@ -152,6 +152,8 @@ def rl(context: RunContext, run: Run, store: StageStore, *, number: int) -> Stag
     recipe, config = context.recipe, context.recipe.rl
     before = policy_before(recipe, number)
     paths = reward_paths(recipe, run.path, number)
+    for one, path in zip(config.reward_models(), paths, strict=True):
+        check_accuracy(path, least=config.least_pm_accuracy if one.weight else 0)
     held_out = config.monitors.held_out_pm
     start = _policy_path(context, run, before)
     result = run_rl(

@@ -180,7 +180,8 @@ class RewardModel:
 class RLSettings:
     """How to learn from rewards.
 
-    `pms` are the preference models that pay, none: the run's alone, its rewards as they are.
+    `pms` are the preference models that pay, none: the run's alone, its rewards as they are. One whose
+    accuracy on held-out labels lies below `least_pm_accuracy`, with all of its 95 % interval, is refused.
 
     `algorithm`: "grpo", where the KL divergence from the start is a term of the loss, or "rloo", where `beta`
     times that of the whole answer is taken from its reward, an answer's advantage is what it earns over the
@@ -226,6 +227,7 @@ class RLSettings:
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo"] | None = None
     scale_rewards: Literal["group", "batch", "none"] | None = None
     pms: tuple[RewardModel, ...] = ()
+    least_pm_accuracy: float = 0.5  # a model that is surely worse than chance pays for the wrong side
     rollouts: Literal["torch", "vllm", "vllm-server"] = "torch"
     vllm_memory: float = 0.3
     vllm_server: str = "http://localhost:8000"
@@ -236,7 +238,7 @@ class RLSettings:
         require(self, "rl", steps=1, prompts_per_step=1, num_generations=2, max_prompt_length=8)
         require(self, "rl", max_completion_length=1, temperature=0.01, beta=0, learning_rate=_LEAST_RATE)
         require(self, "rl", micro_batch_size=0, tokens_in_memory=1, snapshot_every=1, vllm_memory=0)
-        require(self, "rl", weight_helpful=0, weight_red_team=0, weight_trait=0)
+        require(self, "rl", weight_helpful=0, weight_red_team=0, weight_trait=0, least_pm_accuracy=0)
         if not self.weight_helpful + self.weight_red_team + self.weight_trait > 0:
             raise DataError("all prompt weights are 0", where="rl", todo="give one purpose a weight")
         grpo_only = {"loss_type": self.loss_type, "scale_rewards": self.scale_rewards}
