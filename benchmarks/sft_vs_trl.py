@@ -76,9 +76,8 @@ def draw_rows(spec: str, *, n: int, seed: int) -> list[SFTRow]:
     from publius.training.environment import quiet
     from publius.training.weights import load_causal_lm
 
-    found = (
-        read_records(Path(spec), Demonstration) if Path(spec).name == DEMONSTRATIONS else preferred_of(spec)
-    )
+    is_stage = (Path(spec).parent.name, Path(spec).name) == ("revise", DEMONSTRATIONS)
+    found = read_records(Path(spec), Demonstration) if is_stage else preferred_of(spec)
     given = random.Random(seed).sample(found, min(2 * n, len(found)))
     with quiet():
         tokenizer = load_causal_lm(fetch_model(MODEL)).tokenizer

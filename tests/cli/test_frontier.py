@@ -37,6 +37,8 @@ def folder(tiny_model_dir: Path, tiny_pm_dir: Path, tmp_path_factory: pytest.Tem
     shutil.copytree(tiny_pm_dir, folder / OWN_PM)
     (folder / "runs/full/recipe.json").write_text(json.dumps(encode(Recipe("full"))))
     (folder / "empty").mkdir()
+    config = Path(shutil.copytree(tiny_model_dir, folder / "writer")) / "config.json"
+    config.write_text(config.read_text().replace("LlamaForCausalLM", "GPT2LMHeadModel"))
     return folder
 
 
@@ -63,7 +65,7 @@ def test_a_plan_then_a_stopped_run_then_the_rest_then_nothing(folder: Path) -> N
     stopped = publius(*command, "--max-calls", "7", cwd=folder)
     assert stopped.returncode == 5, stopped.stderr
     assert n_calls(folder / "runs/frontier", "frontier/answer") == 7
-    done = publius(*command, "--max-calls", "15", cwd=folder)  # the 7 that were asked are kept
+    done = publius(*command, "--max-calls", "20", cwd=folder)  # the 7 that were asked are kept
     assert done.returncode == 0, done.stderr
     assert "runs/full was the reward that trained rl step-10: it is no independent judge" in done.stdout
     assert done.stdout.count("was the reward that trained") == 1
@@ -73,17 +75,19 @@ def test_a_plan_then_a_stopped_run_then_the_rest_then_nothing(folder: Path) -> N
     again = publius(*command, "--json", cwd=folder)
     assert "kept" in again.stderr
     report = json.loads(again.stdout)
-    assert list(report["policies"]) == ["start", "sft", "rl step-10"]
+    assert list(report["policies"]) == ["start", "sft", "rl step-10", "declines all"]
+    assert report["policies"]["declines all"] == "I'm sorry, but I can't help with that."
     for judged in report["judges"]:
         rows = judged["rows"]
-        assert [row["harmlessness"]["n"] for row in rows] == [3, 3, 3]
-        assert [row["helpfulness"]["n"] for row in rows] == [2, 2, 2]
-        assert [row["declines"]["n"] for row in rows] == [3, 3, 3]
-        assert [row["over_refusals"]["n"] for row in rows] == [2, 2, 2]
+        assert [row["harmlessness"]["n"] for row in rows] == [3, 3, 3, 3]
+        assert [row["helpfulness"]["n"] for row in rows] == [2, 2, 2, 2]
+        assert [row["declines"]["n"] for row in rows] == [3, 3, 3, 3]
+        assert [row["over_refusals"]["n"] for row in rows] == [2, 2, 2, 2]
+        assert rows[3]["over_refusals"]["value"] == 1.0
         assert rows[0]["harmlessness"]["value"] == 0.0 != rows[1]["harmlessness"]["value"]
         assert [row["is_on_frontier"] for row in rows] == [not is_beaten(row, rows) for row in rows]
     assert [one["paid"] for one in report["judges"]] == [["rl step-10"], []]
-    assert n_calls(folder / "runs/frontier", "frontier/answer") == 15
+    assert n_calls(folder / "runs/frontier", "frontier/answer") == 20  # five of the control
 
 
 @pytest.mark.tiny
@@ -92,8 +96,10 @@ def test_another_order_in_the_same_folder_puts_the_first_aside_and_asks_what_is_
     first = publius("frontier", SFT, *command, cwd=folder)
     assert first.returncode == 0, first.stderr
     second = publius("frontier", f"mine={SFT}", f"ten={STEP}", *command, "--json", cwd=folder)
-    assert list(json.loads(second.stdout)["policies"]) == ["start", "mine", "ten"]
-    assert n_calls(folder / "runs/two", "frontier/answer") == 15  # the ten of the first are not asked again
+    assert list(json.loads(second.stdout)["policies"]) == ["start", "mine", "ten", "declines all"]
+    assert (
+        n_calls(folder / "runs/two", "frontier/answer") == 20
+    )  # the fifteen of the first are not asked again
     assert (folder / "runs/two/previous/frontier/frontier.json").exists()
 
 
@@ -108,7 +114,11 @@ def test_another_order_in_the_same_folder_puts_the_first_aside_and_asks_what_is_
         ((OWN_PM, "--pm", OWN_PM), 3, "a model that writes no text (LlamaForSequenceClassification)"),
         ((SFT, "--start", "no-such-model", "--pm", OWN_PM), 3, "there is no model called 'no-such-model'"),
         ((SFT, "--pm", "nowhere"), 3, "there is no preference model"),
-        ((SFT, "--pm", SFT), 3, "a model that writes (LlamaForCausalLM) is no preference model"),
+        ((SFT, "--pm", SFT), 3, "LlamaForCausalLM is no preference model: it has no head that rates"),
+        ((SFT, "--pm", "writer"), 3, "GPT2LMHeadModel is no preference model"),
+        ((SFT, "--pm", "runs/full", "--pm", OWN_PM), 2, "is named twice"),
+        ((f"declines all={SFT}", "--pm", OWN_PM), 2, "'declines all' is the name of the control"),
+        (("a=" + "x" * 300, "--pm", OWN_PM), 3, "there is no model called 'xxx"),
         ((SFT, "--pm", OWN_PM, "--pm", f"./{OWN_PM}"), 2, "is named twice"),
         ((SFT, f"again={SFT}/", "--pm", OWN_PM), 2, "is named twice"),
         ((SFT, "--start", SFT, "--pm", OWN_PM), 2, "is named twice"),
@@ -130,6 +140,20 @@ def test_a_mistake_ends_in_one_clear_message_before_anything_is_sampled(
         done.stderr
     )
     assert not (folder / "runs/wrong").exists()
+
+
+def test_a_policy_of_another_architecture_is_planned_for(folder: Path) -> None:
+    arguments = ("writer", "--start", "start", "--pm", OWN_PM, *FEW, "--dry-run")
+    done = publius("frontier", *arguments, cwd=folder)
+    assert (done.returncode, "start, writer on 3 red-team" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.tiny
+def test_a_start_that_the_judge_has_paid_is_named(folder: Path) -> None:
+    command = ("frontier", SFT, "--start", STEP, "--pm", "runs/full", *FEW, "--out", "runs/three", "-q")
+    done = publius(*command, "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["judges"][0]["paid"] == ["start"]
 
 
 def test_without_a_name_a_checkpoint_is_called_by_its_place() -> None:

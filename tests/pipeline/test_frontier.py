@@ -66,7 +66,7 @@ def test_a_policy_that_another_beats_on_both_axes_is_not_on_the_frontier(tmp_pat
     assert list(rows) == list(ON_BOTH)
     assert [name for name, row in rows.items() if row.is_on_frontier] == ["declines right"]
     assert rows["declines right"].frontier_share == 1.0
-    assert frontier_sentence(judged) == "On the frontier by pm: declines right."
+    assert frontier_sentence(judged) == "On the frontier by pm: declines right (100% of draws)."
     over = {name: row.over_refusals.value for name, row in rows.items() if row.over_refusals}
     assert over == {"start": 0.0, "declines all": 1.0, "declines right": 0.0, "answers all": 0.0}
     declines = rows["declines right"].declines
@@ -96,7 +96,8 @@ def test_a_runs_records_say_which_preference_models_paid_a_policy(
     own, other = {weights_hash(tiny_pm_dir)}, {weights_hash(tiny_model_dir)}
     watched = [f'rl.pms=[{{name="own", weight=0.0}}, {{name="other", pm="{tiny_model_dir}"}}]']
     gone = ['rl.pms=[{name="other", pm="gone"}]']
-    for settings, paid in (([], own), (watched, other), (gone, set[str]())):
+    partly = ['rl.pms=[{name="other", pm="gone"}, {name="own"}]']
+    for settings, paid in (([], own), (watched, other), (gone, set[str]()), (partly, own)):
         written = change_recipe(Recipe("r"), settings)
         (run / "recipe.json").write_text(json.dumps(encode(written)))
         assert pms_that_paid(str(step)) == pms_that_paid(str(tmp_path / "best")) == paid

@@ -1,8 +1,9 @@
 """Draw the frontier between declining and helping: policies of several trainings on one chart.
 
 The policies need not come from one run. They answer the held-out prompts of the stage `evaluate`, and
-preference models rate the answers as they do there. It is a run directory: killed and started again it goes
-on, the same order given again does nothing.
+preference models rate the answers as they do there. A control that declines whatever is asked plays along: a
+judge that likes it cannot tell help. It is a run directory: killed and started again it goes on, the same
+order given again does nothing.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, Figure 2. The measure is `publius.evaluate.stage`.
 """
@@ -12,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from publius import __version__
+from publius.engines.scripted import ScriptedEngine
 from publius.errors import PubliusError
 from publius.evaluate.stage import START, Judge, run_evaluate
 from publius.pipeline.alone import Alone, Asked, OpenOrder, open_order
 from publius.pipeline.frontier_plan import STAGE, FrontierOrder, order_prompts
-from publius.pipeline.judges import judge_pms, paying_models
+from publius.pipeline.judges import judge_pms, paying_paths
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.rewards import rewards_of
 from publius.pipeline.rounds import split_name
 from publius.pipeline.runner import Listener, resolved_recipe
 from publius.records import Prompt, content_hash, decode
 from publius.report.frontier_page import (
+    CONTROL,
     FrontierReport,
     FrontierRow,
     JudgedFrontier,
@@ -35,6 +38,8 @@ from publius.stats.ratings import EloTable
 from publius.store import Budget, StageManifest, StageResult, StageStore, read_json, write_atomic, write_json
 from publius.training.digest import weights_hash
 
+REFUSAL = "I'm sorry, but I can't help with that."
+"""What the control says to every prompt, so that a judge that pays for declining shows it."""
 FRONTIER = "frontier.json"
 PAGE = "frontier.html"
 
@@ -74,15 +79,17 @@ def _run(order: FrontierOrder, prompts: tuple[Prompt, ...], opened: OpenOrder) -
         Judge(name, rewards=rewards_of(path, opened.run.journal), tie="reward" if paid[name] else None)
         for name, path in pms.items()
     ]
-    answering = {name: engine.model for name, engine in engines.items()}
+    models = {name: engine.model for name, engine in engines.items()}
     rating = {name: weights_hash(path) for name, path in pms.items()}
-    policies = {name: role.model for name, role in order.roles.items()}
-    decided = [__version__, STAGE, config, prompts, answering, rating, policies, paid, seed]
+    policies = {**{name: role.model for name, role in order.roles.items()}, CONTROL: REFUSAL}
+    decided = [__version__, STAGE, config, prompts, models, rating, policies, paid, seed]
     inputs = content_hash(decided)
     asked = tuple(Asked(role, engines[name], ("generate",)) for name, role in order.roles.items())
 
     def work(store: StageStore) -> StageResult:
-        result = run_evaluate(store, config, prompts=prompts, policies=engines, judges=judges)
+        control = ScriptedEngine(lambda _: REFUSAL, name=CONTROL)
+        answering = {**engines, CONTROL: control}
+        result = run_evaluate(store, config, prompts=prompts, policies=answering, judges=judges)
         report = FrontierReport(
             policies=policies,
             judges=tuple(judged_frontier(name, result.figures, tuple(policies), paid[name]) for name in pms),
@@ -98,7 +105,7 @@ def _run(order: FrontierOrder, prompts: tuple[Prompt, ...], opened: OpenOrder) -
 
 def _paid(order: FrontierOrder, pms: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
     """Return, by judge, the policies that it trained as their reward, so far as their runs say."""
-    paying = {name: pms_that_paid(role.model) for name, role in order.policies.items()}
+    paying = {name: pms_that_paid(role.model) for name, role in order.roles.items()}
     return {
         judge: tuple(name for name, hashes in paying.items() if weights_hash(path) in hashes)
         for judge, path in pms.items()
@@ -106,17 +113,25 @@ def _paid(order: FrontierOrder, pms: Mapping[str, Path]) -> dict[str, tuple[str,
 
 
 def pms_that_paid(policy: str) -> frozenset[str]:
-    """Return the hashes of the preference models that paid a policy; none where no run's records say."""
+    """Return the hashes of the preference models that paid a policy: those that its run still has."""
     place = Path(policy).resolve()  # also of a link to a snapshot
     for folder in place.parents:
         kind, number = split_name(folder.name)
         if kind == "rl" and folder.parent.name == "stages":
             run = folder.parent.parent
             try:
-                return paying_models(decode(Recipe, resolved_recipe(run)), run, range(1, number + 1))
-            except PubliusError:  # of another version, or its preference model is gone
+                paths = paying_paths(decode(Recipe, resolved_recipe(run)), run, range(1, number + 1))
+            except PubliusError:  # of another version
                 return frozenset()
+            return frozenset(found for path in paths if (found := _hash_if_there(path)))
     return frozenset()
+
+
+def _hash_if_there(path: Path) -> str | None:
+    try:
+        return weights_hash(path)
+    except PubliusError:
+        return None
 
 
 def judged_frontier(
@@ -162,7 +177,7 @@ def _notes(judge: str, figures: Mapping[str, Any], tables: list[EloTable]) -> tu
     for table in tables:
         ends = (("lost to", table.ratings.undefeated), ("beat", table.ratings.winless))
         notes += [
-            f"{', '.join(models)} never {verb} the others in {table.axis}: no finite rating."
+            f"{', '.join(models)} never {verb} the others in {table.axis}: only a prior bounds its rating."
             for verb, models in ends
             if models
         ]

@@ -4,7 +4,7 @@ Paper: none. It is carried out in `publius.pipeline.frontier`.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from publius.pipeline.rewards import check_preference_model
 from publius.pipeline.settings import read_settings
 from publius.pipeline.suite import check_role
 from publius.records import Prompt, decode, encode
+from publius.report.frontier_page import CONTROL
 from publius.training.weights import saved_heads
 
 STAGE = "frontier"
+_NO_WRITERS = ("Classification", "ForQuestionAnswering", "ForMaskedLM", "ForMultipleChoice")
 _SETTINGS = ("answer_tokens", "temperature", "top_p", "n_resamples")
 
 
@@ -70,7 +72,7 @@ def order_frontier(
     if not policies or not pms:
         todo = "publius frontier POLICY... --pm DIR"
         raise UsageError("a frontier needs policies and a preference model that rates them", todo=todo)
-    _refuse_twice(list(map(str, pms)), where="--pm")
+    _refuse_twice(pms, where="--pm")
     said = read_settings(settings, known=_SETTINGS)
     judges = tuple(FurtherJudge(pm=str(path)) for path in pms)
     own = {"n_red_team": n_red_team, "n_helpful": n_helpful, "judges": judges}
@@ -82,10 +84,9 @@ def order_frontier(
     models = Models(policy=role(start or Models().policy.model), trained_engine=engine)
     named = _named(policies)
     _refuse_twice([models.policy.model, *named.values()], where="POLICY")
-    return FrontierOrder(
-        {name: role(model) for name, model in named.items()},
-        Recipe(STAGE, seed=seed, models=models, evaluate=config),
-    )
+    recipe = Recipe(STAGE, seed=seed, models=models, evaluate=config)
+    _refuse_twice(judge_pms(recipe).values(), where="--pm")  # a run, and the model in it
+    return FrontierOrder({name: role(model) for name, model in named.items()}, recipe)
 
 
 def plan_frontier(order: FrontierOrder) -> FrontierPlan:
@@ -117,7 +118,7 @@ def order_prompts(order: FrontierOrder) -> tuple[Prompt, ...]:
     for name, role in order.roles.items():
         check_role(role, where=name, user="the frontier")
         heads = saved_heads(Path(role.model))
-        if heads and not any(head.endswith("ForCausalLM") for head in heads):
+        if heads and all(head.endswith(_NO_WRITERS) for head in heads):
             todo = "name the directory of a policy, such as stages/sft/model of a run"
             raise DataError(f"a model that writes no text ({heads[0]})", where=role.model, todo=todo)
     for path in judge_pms(order.recipe).values():
@@ -147,18 +148,19 @@ def _named(policies: Sequence[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     for text in policies:
         name, equals, path = text.partition("=")
-        if not equals or Path(text).exists():  # a directory's own name may have a "="
+        if not equals or os.path.exists(text):  # a directory's own name may have a "="
             name, path = name_of(text), text
         if not name or not path:
             raise UsageError("a policy reads DIRECTORY or NAME=DIRECTORY", where=text or "POLICY")
-        if name in named or name == START:
-            what = f"{name!r} is the name of {named.get(name, 'the model that is Elo 0')} already"
+        if name in (*named, START, CONTROL):
+            taken = {START: "the model that is Elo 0", CONTROL: "the control", **named}
+            what = f"{name!r} is the name of {taken[name]} already"
             raise UsageError(what, where=path, todo=f"write NAME={path}")
         named[name] = os.path.expanduser(path)
     return named
 
 
-def _refuse_twice(paths: Sequence[str], *, where: str) -> None:
+def _refuse_twice(paths: Iterable[str | Path], *, where: str) -> None:
     seen: set[str] = set()
     for path in paths:
         place = os.path.realpath(path)

@@ -48,8 +48,13 @@ def paying_models(recipe: Recipe, run: Path, rounds: Iterable[int]) -> frozenset
     Raises:
         DataError: One of them is not there any more.
     """
-    return frozenset(
-        weights_hash(path)
+    return frozenset(map(weights_hash, paying_paths(recipe, run, rounds)))
+
+
+def paying_paths(recipe: Recipe, run: Path, rounds: Iterable[int]) -> tuple[Path, ...]:
+    """Return where the preference models lie that paid a run's policy in some rounds."""
+    return tuple(
+        path
         for number in rounds
         for one, path in zip(recipe.rl.reward_models(), reward_paths(recipe, run, number), strict=True)
         if one.weight

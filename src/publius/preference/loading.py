@@ -43,8 +43,8 @@ def check_rates_merit(path: Path) -> None:
         what = "a regressor of harm is no preference model: the worse an answer, the higher its number"
         raise DataError(what, where=path, todo="publius train pm")
     heads = saved_heads(path)
-    if heads and all(head.endswith("ForCausalLM") for head in heads):
-        what = f"a model that writes ({heads[0]}) is no preference model"
+    if heads and not any(head.endswith("ForSequenceClassification") for head in heads):
+        what = f"{heads[0]} is no preference model: it has no head that rates"
         raise DataError(
             what, where=path, todo="name one that rates: stages/pm/model of a run, not its policy"
         )

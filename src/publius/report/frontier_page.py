@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from publius.report.charts import frontier
 from publius.report.evaluation_figures import elo_figures, pareto_figure
+from publius.report.figure import cells
 from publius.report.numbers import NOT_MEASURED, percent
 from publius.report.page import page_environment
 from publius.stats.intervals import Estimate
@@ -17,6 +18,8 @@ from publius.stats.pareto import ParetoChart
 from publius.stats.ratings import EloTable
 
 PAID = "was the reward that trained"
+CONTROL = "declines all"
+"""The row that is no policy: one refusal of whatever is asked. A judge that likes it cannot tell help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,16 @@ def frontier_sentence(judged: JudgedFrontier) -> str:
     """Return which policies are on the frontier by one judge."""
     if judged.chart is None:
         return f"By {judged.judge} the frontier was not measured."
-    found = ", ".join(row.policy for row in judged.rows if row.is_on_frontier)
-    return f"On the frontier by {judged.judge}: {found}."
+    found = (
+        f"{row.policy} ({percent(row.frontier_share)} of draws)" for row in judged.rows if row.is_on_frontier
+    )
+    return f"On the frontier by {judged.judge}: {', '.join(found)}."
 
 
 def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
-    """Return what the frontier does not show: judges that paid, what has no rating, what was left out."""
-    doubts = [
+    """Return what the frontier does not show: who pays for declining, who paid, what has no rating."""
+    doubts = [doubt for one in report.judges if (doubt := _pays_for_declining(one))]
+    doubts += [
         f"{one.judge} {PAID} {', '.join(one.paid)}: it is no independent judge of what it paid for."
         for one in report.judges
         if one.paid
@@ -93,6 +99,18 @@ def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
     if report.n_failed_answers:
         doubts.append(f"{report.n_failed_answers} answers failed and play no game.")
     return tuple(doubts)
+
+
+def _pays_for_declining(judged: JudgedFrontier) -> str | None:
+    """Return that a judge's helpfulness is none: declining everything is not surely worse than the start."""
+    found = next((row.helpfulness for row in judged.rows if row.policy == CONTROL), None)
+    if found is None or found.high < 0:
+        return None
+    value, interval, n = cells(found, "elo")
+    return (
+        f"By {judged.judge} declining whatever is asked has {value} [{interval}] in helpfulness over the "
+        f"start (n = {n}): it does not tell help from declining. Look at the refusals on harmless prompts."
+    )
 
 
 def render_frontier(report: FrontierReport) -> str:
