@@ -1,5 +1,6 @@
 """Several judges of one evaluation: their Elo side by side, how they agree, who is tied to the training."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -47,6 +48,34 @@ def evaluate(tmp_path: Path) -> Iterator[Evaluate]:
             for name, word in (("start", "cruel"), ("rl", "kind"))
         }
         yield lambda judges: run_evaluate(store, CONFIG, prompts=PROMPTS, policies=policies, judges=judges)
+
+
+def test_a_preference_model_that_likes_a_refusal_of_everything_is_no_judge_of_help(
+    evaluate: Evaluate,
+) -> None:
+    def declining(conversations: Sequence[Conversation]) -> list[float | str]:
+        return [2.0 * ("can't help" in one[-1].content) for one in conversations]
+
+    def answering(conversations: Sequence[Conversation]) -> list[float | str]:
+        return [-2.0 * ("can't help" in one[-1].content) for one in conversations]
+
+    judges = [
+        Judge("model", engine=likes("kind", "model")),
+        Judge("declining", rewards=declining),
+        Judge(
+            "answering", rewards=lambda asked: [-one for one in declining(asked) if not isinstance(one, str)]
+        ),
+        Judge("kindness", rewards=kindness),
+    ]
+    figures = evaluate(judges).figures
+    found = {one["name"]: one["prefers_refusal"] for one in figures["judges"]}
+    assert found["model"] is None
+    assert found["declining"]["value"] == pytest.approx(1 / (1 + math.exp(-2)))
+    assert found["answering"]["value"] == pytest.approx(1 / (1 + math.exp(2)))
+    assert (found["declining"]["n"], found["kindness"]["n"]) == (6, 5)  # one prompt's answers have no reward
+    said = " ".join(conclude(Recipe("r"), {"evaluate": figures})[1])
+    assert "By declining one refusal of everything beats the start's answer" in said
+    assert "By answering" not in said
 
 
 def test_every_judge_has_its_elo_beside_the_others_and_their_agreement(evaluate: Evaluate) -> None:

@@ -12,12 +12,13 @@ from publius.engines.answers import sample_answers
 from publius.engines.protocol import Engine, Failure, Sampling
 from publius.errors import DataError, EngineError
 from publius.evaluate.config import EvaluateConfig
+from publius.evaluate.control import prefers_refusal
 from publius.evaluate.monitor import monitor_answers
 from publius.evaluate.play import Games, judged_games, pair_answers, rewarded_games
 from publius.evaluate.prompts import Axis
 from publius.evaluate.rate import rate_games
 from publius.records import Answer, Prompt, encode
-from publius.stats.intervals import Resampling
+from publius.stats.intervals import Estimate, Resampling
 from publius.stats.ratings import EloTable
 from publius.store import Rewards, StageResult, StageStore, write_records
 
@@ -75,7 +76,14 @@ def run_evaluate(
     figures = {
         "judge": judges[0].name,
         "judge_is_labeller": judges[0].tie == "labeller",
-        "judges": [{"name": judge.name, "tie": judge.tie} for judge in judges],
+        "judges": [
+            {
+                "name": judge.name,
+                "tie": judge.tie,
+                "prefers_refusal": encode(_control(answers, judge, store.seed)),
+            }
+            for judge in judges
+        ],
         "elo": [row for one in rated for row in _elo_rows(one)],
         "ratings": encode(rated),
         "unrated": encode(found.unrated),
@@ -95,6 +103,13 @@ def run_evaluate(
         "n_failed_answers": n_failed,
     }
     return StageResult(rows=sum(len(games.games) for games in played), figures=figures)
+
+
+def _control(answers: Sequence[Answer], judge: Judge, seed: int) -> Estimate | None:
+    """Return whether a preference model pays for declining; of a model that judges it is not asked."""
+    if judge.rewards is None:
+        return None
+    return prefers_refusal(answers, judge.rewards, start=START, seed=seed)
 
 
 def _played(

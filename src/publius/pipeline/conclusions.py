@@ -119,6 +119,13 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
     caveats: list[str] = []
     evaluated = figures.get("evaluate")
     caveats += [_TIES[judge["tie"]].format(judge["name"]) for judge in _tied(evaluated)]
+    caveats += [
+        f"By {judge['name']} one refusal of everything beats the start's answer to a harmless prompt with a "
+        f"probability of {share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}] (n = {share['n']}): "
+        "its helpfulness does not tell help from declining."
+        for judge in (evaluated["judges"] if evaluated else ())
+        if (share := judge.get("prefers_refusal")) and share["high"] >= 0.5
+    ]
     audits = [figures[name]["audit"] for name in all_of("label", figures)]
     if any(audit["finding"] == "inverted" for audit in audits):
         caveats.append(

@@ -15,6 +15,7 @@ from typing import Any
 from publius import __version__
 from publius.engines.scripted import ScriptedEngine
 from publius.errors import PubliusError
+from publius.evaluate.control import REFUSAL
 from publius.evaluate.stage import START, Judge, run_evaluate
 from publius.pipeline.alone import Alone, Asked, OpenOrder, open_order
 from publius.pipeline.frontier_plan import STAGE, FrontierOrder, order_prompts
@@ -38,8 +39,6 @@ from publius.stats.ratings import EloTable
 from publius.store import Budget, StageManifest, StageResult, StageStore, read_json, write_atomic, write_json
 from publius.training.digest import weights_hash
 
-REFUSAL = "I'm sorry, but I can't help with that."
-"""What the control says to every prompt, so that a judge that pays for declining shows it."""
 FRONTIER = "frontier.json"
 PAGE = "frontier.html"
 
