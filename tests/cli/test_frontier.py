@@ -65,7 +65,7 @@ def test_a_plan_then_a_stopped_run_then_the_rest_then_nothing(folder: Path) -> N
     stopped = publius(*command, "--max-calls", "7", cwd=folder)
     assert stopped.returncode == 5, stopped.stderr
     assert n_calls(folder / "runs/frontier", "frontier/answer") == 7
-    done = publius(*command, "--max-calls", "20", cwd=folder)  # the 7 that were asked are kept
+    done = publius(*command, "--max-calls", "15", cwd=folder)  # the 7 that were asked are kept
     assert done.returncode == 0, done.stderr
     assert "runs/full was the reward that trained rl step-10: it is no independent judge" in done.stdout
     assert done.stdout.count("was the reward that trained") == 1
@@ -75,19 +75,18 @@ def test_a_plan_then_a_stopped_run_then_the_rest_then_nothing(folder: Path) -> N
     again = publius(*command, "--json", cwd=folder)
     assert "kept" in again.stderr
     report = json.loads(again.stdout)
-    assert list(report["policies"]) == ["start", "sft", "rl step-10", "declines all"]
-    assert report["policies"]["declines all"] == "I'm sorry, but I can't help with that."
+    assert list(report["policies"]) == ["start", "sft", "rl step-10"]
     for judged in report["judges"]:
         rows = judged["rows"]
-        assert [row["harmlessness"]["n"] for row in rows] == [3, 3, 3, 3]
-        assert [row["helpfulness"]["n"] for row in rows] == [2, 2, 2, 2]
-        assert [row["declines"]["n"] for row in rows] == [3, 3, 3, 3]
-        assert [row["over_refusals"]["n"] for row in rows] == [2, 2, 2, 2]
-        assert rows[3]["over_refusals"]["value"] == 1.0
+        assert [row["harmlessness"]["n"] for row in rows] == [3, 3, 3]
+        assert [row["helpfulness"]["n"] for row in rows] == [2, 2, 2]
+        assert [row["declines"]["n"] for row in rows] == [3, 3, 3]
+        assert [row["over_refusals"]["n"] for row in rows] == [2, 2, 2]
+        assert judged["prefers_refusal"]["n"] == 2
         assert rows[0]["harmlessness"]["value"] == 0.0 != rows[1]["harmlessness"]["value"]
         assert [row["is_on_frontier"] for row in rows] == [not is_beaten(row, rows) for row in rows]
     assert [one["paid"] for one in report["judges"]] == [["rl step-10"], []]
-    assert n_calls(folder / "runs/frontier", "frontier/answer") == 20  # five of the control
+    assert n_calls(folder / "runs/frontier", "frontier/answer") == 15
 
 
 @pytest.mark.tiny
@@ -96,10 +95,8 @@ def test_another_order_in_the_same_folder_puts_the_first_aside_and_asks_what_is_
     first = publius("frontier", SFT, *command, cwd=folder)
     assert first.returncode == 0, first.stderr
     second = publius("frontier", f"mine={SFT}", f"ten={STEP}", *command, "--json", cwd=folder)
-    assert list(json.loads(second.stdout)["policies"]) == ["start", "mine", "ten", "declines all"]
-    assert (
-        n_calls(folder / "runs/two", "frontier/answer") == 20
-    )  # the fifteen of the first are not asked again
+    assert list(json.loads(second.stdout)["policies"]) == ["start", "mine", "ten"]
+    assert n_calls(folder / "runs/two", "frontier/answer") == 15  # ten are those of the first
     assert (folder / "runs/two/previous/frontier/frontier.json").exists()
 
 
@@ -117,7 +114,6 @@ def test_another_order_in_the_same_folder_puts_the_first_aside_and_asks_what_is_
         ((SFT, "--pm", SFT), 3, "LlamaForCausalLM is no preference model: it has no head that rates"),
         ((SFT, "--pm", "writer"), 3, "GPT2LMHeadModel is no preference model"),
         ((SFT, "--pm", "runs/full", "--pm", OWN_PM), 2, "is named twice"),
-        ((f"declines all={SFT}", "--pm", OWN_PM), 2, "'declines all' is the name of the control"),
         (("a=" + "x" * 300, "--pm", OWN_PM), 3, "there is no model called 'xxx"),
         ((SFT, "--pm", OWN_PM, "--pm", f"./{OWN_PM}"), 2, "is named twice"),
         ((SFT, f"again={SFT}/", "--pm", OWN_PM), 2, "is named twice"),

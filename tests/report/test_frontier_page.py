@@ -7,7 +7,7 @@ import pytest
 from publius.cli.frontier import report_text
 from publius.records import decode, encode
 from publius.report import ReportData
-from publius.report.frontier_page import CONTROL, FrontierReport, FrontierRow, JudgedFrontier, render_frontier
+from publius.report.frontier_page import FrontierReport, FrontierRow, JudgedFrontier, render_frontier
 from publius.stats.intervals import Estimate
 
 from .test_page import Page, check_self_contained
@@ -57,13 +57,13 @@ def test_a_judge_that_likes_declining_everything_is_no_judge_of_help(frontier: F
     first = frontier.judges[0]
 
     def page(low: float, high: float) -> str:
-        control = replace(first.rows[0], policy=CONTROL, helpfulness=Estimate(low, low, high, 40, 0.95))
-        judged = replace(first, rows=(*first.rows, control))
+        judged = replace(first, prefers_refusal=Estimate(low, low, high, 40, 0.95))
         return Page(render_frontier(replace(frontier, judges=(judged,)))).text()
 
-    assert "By runs/a declining whatever is asked has" in page(200.0, 300.0)
-    assert "it does not tell help from declining" in page(-20.0, 10.0)
-    assert "it does not tell help from declining" not in page(-200.0, -100.0)
+    assert "By runs/a one refusal of everything beats the start's answer" in page(0.8, 0.9)
+    assert "its helpfulness pays for declining" in page(0.8, 0.9)
+    assert "is not shown to tell help from declining" in page(0.4, 0.6)
+    assert "one refusal of everything" not in page(0.1, 0.3)
 
 
 def test_hostile_names_stay_text(frontier: FrontierReport) -> None:

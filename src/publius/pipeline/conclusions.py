@@ -122,7 +122,7 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
     caveats += [
         f"By {judge['name']} one refusal of everything beats the start's answer to a harmless prompt with a "
         f"probability of {share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}] (n = {share['n']}): "
-        "its helpfulness does not tell help from declining."
+        f"its helpfulness {'pays for' if share['low'] > 0.5 else 'is not shown to tell help from'} declining."
         for judge in (evaluated["judges"] if evaluated else ())
         if (share := judge.get("prefers_refusal")) and share["high"] >= 0.5
     ]

@@ -1,9 +1,8 @@
 """Draw the frontier between declining and helping: policies of several trainings on one chart.
 
 The policies need not come from one run. They answer the held-out prompts of the stage `evaluate`, and
-preference models rate the answers as they do there. A control that declines whatever is asked plays along: a
-judge that likes it cannot tell help. It is a run directory: killed and started again it goes on, the same
-order given again does nothing.
+preference models rate the answers as they do there. It is a run directory: killed and started again it goes
+on, the same order given again does nothing.
 
 Paper: Bai et al. 2022, arXiv:2212.08073, Figure 2. The measure is `publius.evaluate.stage`.
 """
@@ -13,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from publius import __version__
-from publius.engines.scripted import ScriptedEngine
 from publius.errors import PubliusError
-from publius.evaluate.control import REFUSAL
 from publius.evaluate.stage import START, Judge, run_evaluate
 from publius.pipeline.alone import Alone, Asked, OpenOrder, open_order
 from publius.pipeline.frontier_plan import STAGE, FrontierOrder, order_prompts
@@ -26,7 +23,6 @@ from publius.pipeline.rounds import split_name
 from publius.pipeline.runner import Listener, resolved_recipe
 from publius.records import Prompt, content_hash, decode
 from publius.report.frontier_page import (
-    CONTROL,
     FrontierReport,
     FrontierRow,
     JudgedFrontier,
@@ -80,15 +76,13 @@ def _run(order: FrontierOrder, prompts: tuple[Prompt, ...], opened: OpenOrder) -
     ]
     models = {name: engine.model for name, engine in engines.items()}
     rating = {name: weights_hash(path) for name, path in pms.items()}
-    policies = {**{name: role.model for name, role in order.roles.items()}, CONTROL: REFUSAL}
+    policies = {name: role.model for name, role in order.roles.items()}
     decided = [__version__, STAGE, config, prompts, models, rating, policies, paid, seed]
     inputs = content_hash(decided)
     asked = tuple(Asked(role, engines[name], ("generate",)) for name, role in order.roles.items())
 
     def work(store: StageStore) -> StageResult:
-        control = ScriptedEngine(lambda _: REFUSAL, name=CONTROL)
-        answering = {**engines, CONTROL: control}
-        result = run_evaluate(store, config, prompts=prompts, policies=answering, judges=judges)
+        result = run_evaluate(store, config, prompts=prompts, policies=engines, judges=judges)
         report = FrontierReport(
             policies=policies,
             judges=tuple(judged_frontier(name, result.figures, tuple(policies), paid[name]) for name in pms),
@@ -155,7 +149,9 @@ def judged_frontier(
         )
         for name in policies
     )
-    return JudgedFrontier(judge, rows, chart, tuple(own), paid, _notes(judge, figures, own))
+    refusal = next(one["prefers_refusal"] for one in figures["judges"] if one["name"] == judge)
+    control = None if refusal is None else decode(Estimate, refusal)
+    return JudgedFrontier(judge, rows, chart, tuple(own), paid, _notes(judge, figures, own), control)
 
 
 def _refusals(figures: Mapping[str, Any], policy: str, purpose: str) -> Estimate | None:

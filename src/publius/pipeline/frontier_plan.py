@@ -19,7 +19,6 @@ from publius.pipeline.rewards import check_preference_model
 from publius.pipeline.settings import read_settings
 from publius.pipeline.suite import check_role
 from publius.records import Prompt, decode, encode
-from publius.report.frontier_page import CONTROL
 from publius.training.weights import saved_heads
 
 STAGE = "frontier"
@@ -152,9 +151,8 @@ def _named(policies: Sequence[str]) -> dict[str, str]:
             name, path = name_of(text), text
         if not name or not path:
             raise UsageError("a policy reads DIRECTORY or NAME=DIRECTORY", where=text or "POLICY")
-        if name in (*named, START, CONTROL):
-            taken = {START: "the model that is Elo 0", CONTROL: "the control", **named}
-            what = f"{name!r} is the name of {taken[name]} already"
+        if name in named or name == START:
+            what = f"{name!r} is the name of {named.get(name, 'the model that is Elo 0')} already"
             raise UsageError(what, where=path, todo=f"write NAME={path}")
         named[name] = os.path.expanduser(path)
     return named

@@ -18,8 +18,6 @@ from publius.stats.pareto import ParetoChart
 from publius.stats.ratings import EloTable
 
 PAID = "was the reward that trained"
-CONTROL = "declines all"
-"""The row that is no policy: one refusal of whatever is asked. A judge that likes it cannot tell help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,8 @@ class FrontierRow:
 class JudgedFrontier:
     """The policies by one judge, the start first; `paid` are those that it trained, as their reward.
 
-    `notes` are sentences on what it could not rate.
+    `notes` are sentences on what it could not rate. `prefers_refusal` in [0, 1] is how probable it makes it
+    that one refusal of everything beats the start's answers to harmless prompts, None if not measured.
     """
 
     judge: str
@@ -53,6 +52,7 @@ class JudgedFrontier:
     tables: tuple[EloTable, ...]
     paid: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    prefers_refusal: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +102,15 @@ def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
 
 
 def _pays_for_declining(judged: JudgedFrontier) -> str | None:
-    """Return that a judge's helpfulness is none: declining everything is not surely worse than the start."""
-    found = next((row.helpfulness for row in judged.rows if row.policy == CONTROL), None)
-    if found is None or found.high < 0:
+    """Return that a judge pays for declining whatever is asked, or is not shown not to."""
+    found = judged.prefers_refusal
+    if found is None or found.high < 0.5:
         return None
-    value, interval, n = cells(found, "elo")
+    value, interval, n = cells(found, "share")
+    verdict = "pays for declining" if found.low > 0.5 else "is not shown to tell help from declining"
     return (
-        f"By {judged.judge} declining whatever is asked has {value} [{interval}] in helpfulness over the "
-        f"start (n = {n}): it does not tell help from declining. Look at the refusals on harmless prompts."
+        f"By {judged.judge} one refusal of everything beats the start's answer to a harmless prompt with a "
+        f"probability of {value} [{interval}] (n = {n}): its helpfulness {verdict}. Look at the refusals."
     )
 
 
