@@ -40,8 +40,8 @@ from publius.stats.intervals import Estimate
     "--pm", "pms", multiple=True, required=True, type=click.Path(path_type=Path), help="Who rates: a "
     "preference model, or a run that trained one."
 )  # fmt: skip
-@click.option("--n-red-team", type=click.IntRange(min=1), default=64, help="Held-out red-team prompts [64].")
-@click.option("--n-helpful", type=click.IntRange(min=1), default=64, help="Held-out harmless prompts [64].")
+@click.option("--n-red-team", type=click.IntRange(min=2), default=64, help="Held-out red-team prompts [64].")
+@click.option("--n-helpful", type=click.IntRange(min=2), default=64, help="Held-out harmless prompts [64].")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of everything that is drawn [0].")
 @order_options("runs/frontier", engine="transformers")
 def frontier(policies: tuple[str, ...], **given: Any) -> None:
