@@ -76,7 +76,8 @@ def draw_rows(spec: str, *, n: int, seed: int) -> list[SFTRow]:
     from publius.training.environment import quiet
     from publius.training.weights import load_causal_lm
 
-    is_stage = (Path(spec).parent.name, Path(spec).name) == ("revise", DEMONSTRATIONS)
+    # exports have a file of that name too, in another layout
+    is_stage = Path(spec).resolve().parts[-2:] == ("revise", DEMONSTRATIONS)
     found = read_records(Path(spec), Demonstration) if is_stage else preferred_of(spec)
     given = random.Random(seed).sample(found, min(2 * n, len(found)))
     with quiet():
@@ -194,7 +195,11 @@ def main() -> None:
         return
     if arguments.worker:
         steps = json.loads(arguments.given.read_text(encoding="utf-8"))["steps"]
-        work_in_turns(lambda work: build(arguments.worker, arguments.given, work), steps=steps)
+        work_in_turns(
+            lambda work: build(arguments.worker, arguments.given, work),
+            steps=steps,
+            is_ours=arguments.worker in ("ours", "packed"),
+        )
         return
     spec = comparisons_of(arguments)
     rows = draw_rows(spec, n=arguments.turns * arguments.steps * arguments.batch_size, seed=0)

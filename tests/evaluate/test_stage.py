@@ -62,9 +62,7 @@ def test_a_preference_model_that_likes_a_refusal_of_everything_is_no_judge_of_he
     judges = [
         Judge("model", engine=likes("kind", "model")),
         Judge("declining", rewards=declining),
-        Judge(
-            "answering", rewards=lambda asked: [-one for one in declining(asked) if not isinstance(one, str)]
-        ),
+        Judge("answering", rewards=answering),
         Judge("kindness", rewards=kindness),
     ]
     figures = evaluate(judges).figures
@@ -75,6 +73,7 @@ def test_a_preference_model_that_likes_a_refusal_of_everything_is_no_judge_of_he
     assert (found["declining"]["n"], found["kindness"]["n"]) == (6, 5)  # one prompt's answers have no reward
     said = " ".join(conclude(Recipe("r"), {"evaluate": figures})[1])
     assert "By declining one refusal of everything beats the start's answer" in said
+    assert "so it pays for declining" in said
     assert "By answering" not in said
 
 

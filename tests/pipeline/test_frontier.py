@@ -102,5 +102,8 @@ def test_a_runs_records_say_which_preference_models_paid_a_policy(
         (run / "recipe.json").write_text(json.dumps(encode(written)))
         assert pms_that_paid(str(step)) == pms_that_paid(str(tmp_path / "best")) == paid
         assert pms_that_paid(str(run / "stages/sft/model")) == set()
+    (tmp_path / "disk").mkdir()
+    (run / "stages/rl").symlink_to(tmp_path / "disk")
+    assert pms_that_paid(str(run / "stages/rl/model")) == own
     (run / "recipe.json").unlink()
     assert pms_that_paid(str(run / "stages/rl/model")) == set()

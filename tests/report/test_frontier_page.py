@@ -61,7 +61,7 @@ def test_a_judge_that_likes_declining_everything_is_no_judge_of_help(frontier: F
         return Page(render_frontier(replace(frontier, judges=(judged,)))).text()
 
     assert "By runs/a one refusal of everything beats the start's answer" in page(0.8, 0.9)
-    assert "its helpfulness pays for declining" in page(0.8, 0.9)
+    assert "so it pays for declining" in page(0.8, 0.9)
     assert "is not shown to tell help from declining" in page(0.4, 0.6)
     assert "one refusal of everything" not in page(0.1, 0.3)
 

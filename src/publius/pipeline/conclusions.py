@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.rounds import all_of
 from publius.pipeline.training_summary import all_rounds, first_alarms
+from publius.records import decode
+from publius.report.evaluation_figures import refusal_doubt
+from publius.stats.intervals import Estimate
 
 _FEW_PROMPTS = 50
 _FEW_HELD_OUT = 100
@@ -119,13 +122,10 @@ def _caveats(recipe: Recipe, figures: Mapping[str, Any]) -> tuple[str, ...]:
     caveats: list[str] = []
     evaluated = figures.get("evaluate")
     caveats += [_TIES[judge["tie"]].format(judge["name"]) for judge in _tied(evaluated)]
-    caveats += [
-        f"By {judge['name']} one refusal of everything beats the start's answer to a harmless prompt with a "
-        f"probability of {share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}] (n = {share['n']}): "
-        f"its helpfulness {'pays for' if share['low'] > 0.5 else 'is not shown to tell help from'} declining."
-        for judge in (evaluated["judges"] if evaluated else ())
-        if (share := judge.get("prefers_refusal")) and share["high"] >= 0.5
-    ]
+    for judge in evaluated["judges"] if evaluated else ():
+        found = judge.get("prefers_refusal")
+        doubt = refusal_doubt(judge["name"], None if found is None else decode(Estimate, found))
+        caveats += [doubt] if doubt else []
     audits = [figures[name]["audit"] for name in all_of("label", figures)]
     if any(audit["finding"] == "inverted" for audit in audits):
         caveats.append(

@@ -7,6 +7,7 @@ on, the same order given again does nothing.
 Paper: Bai et al. 2022, arXiv:2212.08073, Figure 2. The measure is `publius.evaluate.stage`.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,10 @@ def _run(order: FrontierOrder, prompts: tuple[Prompt, ...], opened: OpenOrder) -
         Judge(name, rewards=rewards_of(path, opened.run.journal), tie="reward" if paid[name] else None)
         for name, path in pms.items()
     ]
-    models = {name: engine.model for name, engine in engines.items()}
+    answering = {name: engine.model for name, engine in engines.items()}
     rating = {name: weights_hash(path) for name, path in pms.items()}
     policies = {name: role.model for name, role in order.roles.items()}
-    decided = [__version__, STAGE, config, prompts, models, rating, policies, paid, seed]
+    decided = [__version__, STAGE, config, prompts, answering, rating, policies, paid, seed]
     inputs = content_hash(decided)
     asked = tuple(Asked(role, engines[name], ("generate",)) for name, role in order.roles.items())
 
@@ -107,8 +108,9 @@ def _paid(order: FrontierOrder, pms: Mapping[str, Path]) -> dict[str, tuple[str,
 
 def pms_that_paid(policy: str) -> frozenset[str]:
     """Return the hashes of the preference models that paid a policy: those that its run still has."""
-    place = Path(policy).resolve()  # also of a link to a snapshot
-    for folder in place.parents:
+    place = Path(os.path.abspath(policy))
+    # links may lead into a run, and out of one
+    for folder in (*place.parents, *place.resolve().parents):
         kind, number = split_name(folder.name)
         if kind == "rl" and folder.parent.name == "stages":
             run = folder.parent.parent
@@ -123,7 +125,7 @@ def pms_that_paid(policy: str) -> frozenset[str]:
 def _hash_if_there(path: Path) -> str | None:
     try:
         return weights_hash(path)
-    except PubliusError:
+    except (PubliusError, OSError):  # it is gone, or there is no such name
         return None
 
 

@@ -65,25 +65,31 @@ def check_preference_model(path: Path) -> None:
 def check_accuracy(path: Path, *, least: float) -> None:
     """Refuse a preference model that is right on held-out labels too seldom, with all of its interval.
 
-    Only the stage that trained it has measured that: of a model that lies elsewhere nothing is known.
+    All of them together count, and those of each origin. Only the stage that trained it has measured that: of
+    a model that lies elsewhere nothing is known.
 
     Raises:
-        DataError: Its accuracy, a share in [0, 1], is below `least`.
+        DataError: An accuracy is below `least`, a share in [0, 1].
     """
     stage = path.resolve().parent
     manifest = read_manifest(stage) if kind_of(stage.name) == "pm" else None
-    found = manifest.figures.get("accuracy") if manifest else None
-    if found is None:
+    if manifest is None or manifest.figures.get("accuracy") is None:
         return
-    accuracy = decode(Estimate, found)
-    if accuracy.high < least:
-        share = f"{accuracy.value:.0%} [{accuracy.low:.0%}, {accuracy.high:.0%}]"
-        raise DataError(
-            f"the preference model is right on {share} of held-out labels (n = {accuracy.n}), "
-            f"surely below {least:.0%}",
-            where=path,
-            todo="look at its labels and their audit, or lower rl.least_pm_accuracy",
-        )
+    # labels by construction are easy and many: among all they would hide wrong ones that were asked for
+    by_origin = manifest.figures.get("held_out", {}).get("accuracy_by_origin", [])
+    for whose, found in (
+        ("", manifest.figures["accuracy"]),
+        *((f" ({origin})", own) for origin, own in by_origin),
+    ):
+        accuracy = decode(Estimate, found)
+        if accuracy.high < least:
+            share = f"{accuracy.value:.0%} [{accuracy.low:.0%}, {accuracy.high:.0%}]"
+            raise DataError(
+                f"the preference model is right on {share} of held-out labels{whose}, "
+                f"n = {accuracy.n} prompts: surely below {least:.0%}",
+                where=path,
+                todo="look at its labels and their audit, or lower rl.least_pm_accuracy",
+            )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Paper: none.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -133,7 +133,9 @@ def _rl_inputs(c: RunContext) -> Any:
     config = c.recipe.rl
     others = [one.pm for one in config.reward_models() if one.pm]
     return [
-        _prompt_inputs(c, config),
+        _prompt_inputs(
+            c, replace(config, least_pm_accuracy=0.0)
+        ),  # it lets a training begin, and decides none
         [weights_hash(Path(path)) for path in (*others, config.monitors.held_out_pm) if path],
         None if _start(c.recipe) else _model_inputs(c, "policy"),
     ]

@@ -181,7 +181,8 @@ class RLSettings:
     """How to learn from rewards.
 
     `pms` are the preference models that pay, none: the run's alone, its rewards as they are. One whose
-    accuracy on held-out labels lies below `least_pm_accuracy`, with all of its 95 % interval, is refused.
+    accuracy on held-out labels, all or those of one origin, lies below `least_pm_accuracy` (a share), with
+    all of its 95 % interval, is refused.
 
     `algorithm`: "grpo", where the KL divergence from the start is a term of the loss, or "rloo", where `beta`
     times that of the whole answer is taken from its reward, an answer's advantage is what it earns over the
@@ -239,6 +240,10 @@ class RLSettings:
         require(self, "rl", max_completion_length=1, temperature=0.01, beta=0, learning_rate=_LEAST_RATE)
         require(self, "rl", micro_batch_size=0, tokens_in_memory=1, snapshot_every=1, vllm_memory=0)
         require(self, "rl", weight_helpful=0, weight_red_team=0, weight_trait=0, least_pm_accuracy=0)
+        if self.least_pm_accuracy > 1:
+            raise DataError(
+                "least_pm_accuracy is a share, at most 1", where="rl", todo="write 0.5 for one half"
+            )
         if not self.weight_helpful + self.weight_red_team + self.weight_trait > 0:
             raise DataError("all prompt weights are 0", where="rl", todo="give one purpose a weight")
         grpo_only = {"loss_type": self.loss_type, "scale_rewards": self.scale_rewards}

@@ -63,6 +63,26 @@ def pareto_figure(chart: ParetoChart, *, id: str = "pareto") -> Figure | None:
     )
 
 
+def refusal_doubt(judge: str, prefers_refusal: Estimate | None) -> str | None:
+    """Return that a judge pays for declining whatever is asked, or is not shown not to; else None.
+
+    `prefers_refusal` in [0, 1] is how probable the judge makes it that one refusal of everything beats the
+    start's answers to harmless prompts (`publius.evaluate.control`).
+    """
+    if prefers_refusal is None or prefers_refusal.high < 0.5:
+        return None
+    value, interval, n = cells(prefers_refusal, "share")
+    verdict = (
+        "so it pays for declining, and its helpfulness is no measure of help"
+        if prefers_refusal.low > 0.5
+        else "so it is not shown to tell help from declining"
+    )
+    return (
+        f"By {judge} one refusal of everything beats the start's answer to a harmless prompt with a "
+        f"probability of {value} [{interval}] (n = {n}), {verdict}."
+    )
+
+
 def elo_figures(tables: Sequence[EloTable]) -> tuple[Figure, ...]:
     """Return one figure a judge, with one panel an axis; judges keep their order."""
     judges = list(dict.fromkeys(table.judge for table in tables))

@@ -9,8 +9,7 @@ Paper: Bai et al. 2022, arXiv:2212.08073, Figure 2.
 from dataclasses import dataclass
 
 from publius.report.charts import frontier
-from publius.report.evaluation_figures import elo_figures, pareto_figure
-from publius.report.figure import cells
+from publius.report.evaluation_figures import elo_figures, pareto_figure, refusal_doubt
 from publius.report.numbers import NOT_MEASURED, percent
 from publius.report.page import page_environment
 from publius.stats.intervals import Estimate
@@ -89,7 +88,9 @@ def frontier_sentence(judged: JudgedFrontier) -> str:
 
 def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
     """Return what the frontier does not show: who pays for declining, who paid, what has no rating."""
-    doubts = [doubt for one in report.judges if (doubt := _pays_for_declining(one))]
+    doubts = [
+        doubt for one in report.judges if (doubt := refusal_doubt(one.judge, one.prefers_refusal)) is not None
+    ]
     doubts += [
         f"{one.judge} {PAID} {', '.join(one.paid)}: it is no independent judge of what it paid for."
         for one in report.judges
@@ -99,19 +100,6 @@ def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
     if report.n_failed_answers:
         doubts.append(f"{report.n_failed_answers} answers failed and play no game.")
     return tuple(doubts)
-
-
-def _pays_for_declining(judged: JudgedFrontier) -> str | None:
-    """Return that a judge pays for declining whatever is asked, or is not shown not to."""
-    found = judged.prefers_refusal
-    if found is None or found.high < 0.5:
-        return None
-    value, interval, n = cells(found, "share")
-    verdict = "pays for declining" if found.low > 0.5 else "is not shown to tell help from declining"
-    return (
-        f"By {judged.judge} one refusal of everything beats the start's answer to a harmless prompt with a "
-        f"probability of {value} [{interval}] (n = {n}): its helpfulness {verdict}. Look at the refusals."
-    )
 
 
 def render_frontier(report: FrontierReport) -> str:
