@@ -188,7 +188,11 @@ def main() -> None:
         return
     if arguments.worker:
         task = json.loads(arguments.given.read_text(encoding="utf-8"))
-        work_in_turns(lambda work: build(arguments.worker, task, work), steps=task["steps"])
+        work_in_turns(
+            lambda work: build(arguments.worker, task, work),
+            steps=task["steps"],
+            is_ours=arguments.worker == "ours",
+        )
         return
     n_wanted = arguments.turns * arguments.steps * arguments.batch_size
     spec = comparisons_of(arguments)

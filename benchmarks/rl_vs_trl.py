@@ -104,7 +104,7 @@ def run_worker(name: str, given: Path) -> None:
         watched.append(Parts(trainer))
         return trainer
 
-    work_in_turns(build, steps=1, look=lambda: watched[0].look())
+    work_in_turns(build, steps=1, is_ours=name == "ours", look=lambda: watched[0].look())
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,22 @@ def relative_difference(mine: Any, other: Any) -> float:
 
 
 def work_in_turns(
-    build: Callable[[Path], Any], *, steps: int, look: Callable[[], Mapping[str, float]] = dict
+    build: Callable[[Path], Any],
+    *,
+    steps: int,
+    is_ours: bool,
+    look: Callable[[], Mapping[str, float]] = dict,
 ) -> None:
     """Train what `build` makes in this process: wait for a line before each turn, write its seconds after.
 
-    A turn is `steps` optimizer steps; the last may be shorter. What `look` finds after it is told too.
+    A turn is `steps` optimizer steps; the last may be shorter. What `look` finds after it is told too. What
+    is ours trains as our stages do, with freed memory kept.
     """
     from transformers import TrainerCallback
 
     from publius.training.callbacks import attach
     from publius.training.environment import quiet
+    from publius.training.memory import keep_freed_memory
 
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print what they like
@@ -85,7 +92,8 @@ def work_in_turns(
     with quiet(), tempfile.TemporaryDirectory() as folder:
         trainer = build(Path(folder))
         attach(trainer, Turns())
-        trainer.train()
+        with keep_freed_memory() if is_ours else nullcontext():
+            trainer.train()
     say(peak_mb=peak_mb())
 
 

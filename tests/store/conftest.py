@@ -15,7 +15,7 @@ collect_ignore = ["failing_disk.py", "racing.py"]  # programs that the tests sta
 @pytest.fixture(autouse=True)
 def quick_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process runs hundreds of times here: no walk over all objects at each end."""
-    monkeypatch.setattr(context, "_return_memory", lambda: None)
+    monkeypatch.setattr(context, "return_memory", lambda: None)
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ no coming stage needs are closed, so that training has the memory.
 Paper: none.
 """
 
-import ctypes
-import gc
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -30,6 +27,7 @@ from publius.records import (
 from publius.sources.comparisons import load_audit
 from publius.sources.prompts import spool_prompts
 from publius.sources.spool import DrawnPrompts, PromptSpool
+from publius.training.memory import return_memory
 from publius.training.weights import weights_hash
 
 
@@ -151,17 +149,9 @@ class RunContext:
         for key in [key for key in self._engines if key not in kept]:
             if not keep or isinstance(self._engines[key], DeferredEngine):  # a server takes no memory here
                 self._engines.pop(key).close()
-        _return_memory()
+        return_memory()
 
     def _engine_key(self, role: ModelRole) -> tuple[str, str]:
         options = canonical_json(role.options) if role.options else ""
         where = role.model if is_remote(role.engine) else str(self.model_path(role.model))
         return role.engine + options, where
-
-
-def _return_memory() -> None:
-    """Give freed memory back to the system: after training, glibc keeps gigabytes of it for itself."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)

@@ -8,6 +8,7 @@ Paper: none.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -15,6 +16,7 @@ from publius.records import content_hash, records_hash
 from publius.training.arguments import sharding
 from publius.training.environment import Device, wait_for_all
 from publius.training.lora import take_adapter
+from publius.training.memory import keep_freed_memory
 from publius.training.report import LossPoint
 from publius.training.weights import LoadedModel, save_model, weights_hash
 from publius.training.workroom import open_workroom, publish
@@ -69,7 +71,8 @@ def run_trainer(
     wait_for_all(device)
     listener = Listener(on_progress)
     attach(trainer, listener, *callbacks, Checkpointer(device, checkpoint))
-    cast(Any, trainer).train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    with keep_freed_memory() if device.kind == "cpu" else nullcontext():
+        cast(Any, trainer).train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     if sharding():
         _save_whole(trainer, directory / _WHOLE, device=device)
     return Trained(tuple(listener.losses), checkpoint.step if checkpoint else 0)
