@@ -18,12 +18,12 @@ OWN_PM = "runs/full/stages/pm/model"
 FEW = ("--n-red-team", "3", "--n-helpful", "2", "--set", "answer_tokens=8", "--set", "n_resamples=100")
 
 
-def move_weights(file: Path, seed: int) -> None:
+def move_weights(file: Path, seed: int, *, by: float = 0.3) -> None:
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file, save_file
 
     torch.manual_seed(seed)
-    moved = {name: one + 0.3 * torch.randn(one.shape) for name, one in load_file(file).items()}
+    moved = {name: one + by * torch.randn(one.shape) for name, one in load_file(file).items()}
     save_file(moved, file, metadata={"format": "pt"})
 
 
@@ -39,6 +39,8 @@ def folder(tiny_model_dir: Path, tiny_pm_dir: Path, tmp_path_factory: pytest.Tem
     (folder / "empty").mkdir()
     config = Path(shutil.copytree(tiny_model_dir, folder / "writer")) / "config.json"
     config.write_text(config.read_text().replace("LlamaForCausalLM", "GPT2LMHeadModel"))
+    shutil.copytree(tiny_pm_dir, folder / "mute-pm", ignore=shutil.ignore_patterns("tokenizer*", "chat_*"))
+    (Path(shutil.copytree(tiny_pm_dir, folder / "deep-pm")) / "config.json").write_text("[" * 99_999)
     return folder
 
 
@@ -87,6 +89,7 @@ def test_a_plan_then_a_stopped_run_then_the_rest_then_nothing(folder: Path) -> N
         assert rows[0]["harmlessness"]["value"] == 0.0 != rows[1]["harmlessness"]["value"]
         assert [row["is_on_frontier"] for row in rows] == [not is_beaten(row, rows) for row in rows]
     assert [one["paid"] for one in report["judges"]] == [["rl step-10"], []]
+    assert [one["akin"] for one in report["judges"]] == [["sft"], []]
     assert n_calls(folder / "runs/frontier", "frontier/answer") == 15
 
 
@@ -121,6 +124,13 @@ def test_another_order_in_the_same_folder_puts_the_first_aside_and_asks_what_is_
         ((SFT, "--start", SFT, "--pm", OWN_PM), 2, "is named twice"),
         ((SFT, f"sft={STEP}", "--pm", OWN_PM), 2, f"write NAME={STEP}"),
         ((f"start={SFT}", "--pm", OWN_PM), 2, "'start' is the name of the model that is Elo 0"),
+        ((SFT, f"SFT ={STEP}", "--pm", OWN_PM), 2, "or looks like it"),
+        ((f"ｓtart={SFT}", "--pm", OWN_PM), 2, "or looks like it"),
+        ((f" ={SFT}", "--pm", OWN_PM), 2, "a policy reads DIRECTORY or NAME=DIRECTORY"),
+        ((f"{'x' * 61}={SFT}", "--pm", OWN_PM), 2, "a name is at most 60 letters that can be seen"),
+        ((f"a\u200bb={SFT}", "--pm", OWN_PM), 2, "a name is at most 60 letters that can be seen"),
+        ((SFT, "--pm", "mute-pm"), 3, "has no tokenizer with a chat template"),
+        ((SFT, "--pm", "deep-pm"), 3, "the model's settings cannot be read: maximum recursion depth"),
         (("sft=", "--pm", OWN_PM), 2, "a policy reads DIRECTORY or NAME=DIRECTORY"),
         ((SFT, "--pm", OWN_PM, "--n-helpful", "0"), 2, "0 is not in the range"),
         ((SFT, "--pm", OWN_PM, "--set", "n_resamples=1"), 3, "n_resamples must be at least 100"),
@@ -137,6 +147,23 @@ def test_a_mistake_ends_in_one_clear_message_before_anything_is_sampled(
         done.stderr
     )
     assert not (folder / "runs/wrong").exists()
+
+
+@pytest.mark.tiny
+def test_equal_weights_and_a_judge_without_numbers_are_refused_before_anything_is_sampled(
+    folder: Path,
+) -> None:
+    def refused(*arguments: str) -> str:
+        done = publius("frontier", SFT, *arguments, "--start", "start", *FEW, "--out", "runs/bad", cwd=folder)
+        assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+        assert n_calls(folder / "runs/bad", "frontier/answer") == 0
+        return done.stderr
+
+    shutil.copytree(folder / SFT, folder / "copy")
+    assert "sft and copy have the same weights" in refused("copy", "--pm", OWN_PM)
+    weights = Path(shutil.copytree(folder / OWN_PM, folder / "nan-pm")) / "model.safetensors"
+    move_weights(weights, seed=0, by=float("nan"))
+    assert "rewards that are not numbers" in refused("--pm", OWN_PM, "--pm", "nan-pm")
 
 
 def test_a_policy_of_another_architecture_is_planned_for(folder: Path) -> None:

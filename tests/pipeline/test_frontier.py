@@ -9,7 +9,7 @@ import pytest
 from publius.engines.scripted import ScriptedEngine
 from publius.evaluate.config import EvaluateConfig
 from publius.evaluate.stage import Judge, run_evaluate
-from publius.pipeline.frontier import judged_frontier, pms_that_paid
+from publius.pipeline.frontier import in_one_run, judged_frontier, pms_that_paid
 from publius.pipeline.recipe import Recipe, change_recipe
 from publius.records import Conversation, Prompt, encode, user
 from publius.report.frontier_page import JudgedFrontier, frontier_sentence
@@ -57,7 +57,7 @@ def judge_policies(folder: Path, policies: Mapping[str, tuple[str, str]]) -> Jud
         config = EvaluateConfig(n_resamples=100)
         judges = [Judge("pm", rewards=merit)]
         figures = run_evaluate(store, config, prompts=PROMPTS, policies=engines, judges=judges).figures
-    return judged_frontier("pm", figures, tuple(policies), paid=())
+    return judged_frontier("pm", figures, tuple(policies))
 
 
 def test_a_policy_that_another_beats_on_both_axes_is_not_on_the_frontier(tmp_path: Path) -> None:
@@ -80,6 +80,17 @@ def test_without_the_policy_that_beats_them_both_ends_are_on_the_frontier(tmp_pa
     judged = judge_policies(tmp_path, left)
     on = [row.policy for row in judged.rows if row.is_on_frontier]
     assert on == ["start", "declines all", "answers all"]
+
+
+def test_a_policy_and_a_preference_model_of_one_run_are_akin(tmp_path: Path) -> None:
+    sft, pm = tmp_path / "a/stages/sft/model", tmp_path / "a/stages/pm/model"
+    for made in (sft, pm, tmp_path / "b/stages/pm/model"):
+        made.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(sft)
+    assert in_one_run(str(sft), pm)
+    assert in_one_run(str(tmp_path / "link"), pm)
+    assert not in_one_run(str(sft), tmp_path / "b/stages/pm/model")
+    assert not in_one_run(str(tmp_path / "copy"), pm)
 
 
 @pytest.mark.tiny

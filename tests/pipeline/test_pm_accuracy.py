@@ -26,6 +26,7 @@ def plant(run: Path, accuracy: Estimate | None, *, stage: str = "pm", asked: Est
         folder = opened.begin(stage, "inputs") / "model"
         folder.mkdir()
         (folder / "config.json").write_text('{"architectures": ["LlamaForSequenceClassification"]}')
+        (folder / "chat_template.jinja").write_text("{{ messages }}")
         by_origin = [["asked", encode(asked)]] if asked else []
         figures = {"accuracy": encode(accuracy), "held_out": {"accuracy_by_origin": by_origin}}
         result = StageResult(rows=1, figures=figures)

@@ -244,6 +244,7 @@ def test_further_judges_are_roles_with_prices_plans_and_engines(tmp_path: Path) 
     text = JUDGES.replace("PM", str(tmp_path)).replace("qwen2.5-coder-1.5b-instruct", "other")
     (tmp_path / "stages/pm/model").mkdir(parents=True)
     (tmp_path / "stages/pm/model/config.json").write_text("{}")
+    (tmp_path / "stages/pm/model/chat_template.jinja").write_text("{{ messages }}")
     recipe = load_recipe(write(tmp_path, text), environment={})
     assert judge_roles(recipe) == {
         "evaluate.judges[0]": ModelRole("other", "openai", {"base_url": "http://one/v1"})
@@ -257,6 +258,7 @@ def test_further_judges_are_roles_with_prices_plans_and_engines(tmp_path: Path) 
         made.mkdir(parents=True)
         assert judge_pms(recipe) == {str(tmp_path): made}  # of the last round
         (made / "config.json").write_text("{}")
+        (made / "chat_template.jinja").write_text("{{ messages }}")
     with pytest.raises(DataError, match="price of every model") as refused:
         check_prices(recipe, [stage_of("evaluate")], Budget(max_cost=1.0))
     assert refused.value.where == "evaluate.judges[0].price"

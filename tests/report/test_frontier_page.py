@@ -27,7 +27,7 @@ def frontier(report: ReportData) -> FrontierReport:
     names = [one.model for one in report.pareto.points]
     rows = tuple(FrontierRow(name, of(12.0), of(0.3), of(-4.0), of(0.2), True, 0.8) for name in names)
     lost = replace(rows[0], harmlessness=None, is_on_frontier=None, frontier_share=None)
-    first = JudgedFrontier("runs/a", rows, report.pareto, report.elo[:1], paid=(names[0],))
+    first = JudgedFrontier("runs/a", rows, report.pareto, report.elo[:1], paid=(names[0],), akin=(names[1],))
     second = JudgedFrontier("runs/b", (lost, *rows[1:]), None, (), notes=("harmlessness not rated.",))
     return FrontierReport({name: f"{name}/model" for name in names}, (first, second), 3, n_failed_answers=2)
 
@@ -42,6 +42,7 @@ def test_the_page_shows_every_judge_and_what_is_missing(frontier: FrontierReport
     assert "By runs/b: harmlessness not rated." in text
     assert "2 answers failed" in text
     assert f"runs/a was the reward that trained {frontier.judges[0].paid[0]}" in text
+    assert f"runs/a comes from the run that trained {frontier.judges[0].akin[0]}" in text
     assert {"pareto-1", "judge-1", "judge-2"} <= set(page.values("id"))
     assert render_frontier(frontier) == render_frontier(frontier)
 

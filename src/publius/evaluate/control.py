@@ -8,12 +8,17 @@ Paper: none; evasion that is paid for is Bai et al. 2022, arXiv:2212.08073, §4.
 from collections.abc import Sequence
 
 from publius.evaluate.play import axis_of, pair_answers, rewarded_scores
-from publius.records import Answer
+from publius.records import Answer, Message, Prompt
 from publius.stats.intervals import Estimate, bootstrap_mean
 from publius.store import Rewards
 
 REFUSAL = "I'm sorry, but I can't help with that."
 _FEWEST_PROMPTS = 2  # an interval over prompts needs more than one
+
+
+def try_rewards(prompts: Sequence[Prompt], rewards: Rewards) -> None:
+    """Let a preference model rate the refusal of the first prompt, so that one that cannot says so now."""
+    rewards([(*prompt.messages, Message("assistant", REFUSAL)) for prompt in prompts[:1]])
 
 
 def prefers_refusal(answers: Sequence[Answer], rewards: Rewards, *, start: str, seed: int) -> Estimate | None:

@@ -12,7 +12,7 @@ from publius.engines.answers import sample_answers
 from publius.engines.protocol import Engine, Failure, Sampling
 from publius.errors import DataError, EngineError
 from publius.evaluate.config import EvaluateConfig
-from publius.evaluate.control import prefers_refusal
+from publius.evaluate.control import prefers_refusal, try_rewards
 from publius.evaluate.monitor import monitor_answers
 from publius.evaluate.play import Games, judged_games, pair_answers, rewarded_games
 from publius.evaluate.prompts import Axis
@@ -56,12 +56,15 @@ def run_evaluate(
     `policies` begin with "start"; the first of `judges` is the one that the headline names.
 
     Raises:
-        DataError: Two judges have one name.
+        DataError: Two judges have one name, or a preference model cannot rate.
         EngineError: A policy gave no answer at all.
     """
     names = [judge.name for judge in judges]
     if len(set(names)) < len(names):
         raise DataError("two judges have one name", where="evaluate.judges", todo="name each once")
+    for judge in judges:
+        if judge.rewards is not None:
+            try_rewards(prompts, judge.rewards)  # one that cannot rate is found before anything is sampled
     answers, n_failed = _answers(store, config, prompts=prompts, policies=policies)
     write_records(store.path / ANSWERS, answers)
     played = [games for judge in judges for games in _played(store, config, answers, judge)]

@@ -16,7 +16,7 @@ from publius import __version__
 from publius.errors import PubliusError
 from publius.evaluate.stage import START, Judge, run_evaluate
 from publius.pipeline.alone import Alone, Asked, OpenOrder, open_order
-from publius.pipeline.frontier_plan import STAGE, FrontierOrder, order_prompts
+from publius.pipeline.frontier_plan import STAGE, FrontierOrder, order_prompts, refuse_same_weights
 from publius.pipeline.judges import judge_pms, paying_paths
 from publius.pipeline.recipe import Recipe
 from publius.pipeline.rewards import rewards_of
@@ -69,24 +69,29 @@ def read_frontier(out: Path) -> FrontierReport:
 def _run(order: FrontierOrder, prompts: tuple[Prompt, ...], opened: OpenOrder) -> StageManifest:
     context, config, seed = opened.context, order.recipe.evaluate, order.recipe.seed
     engines = {name: context.engine(role, name=name) for name, role in order.roles.items()}
+    refuse_same_weights({name: engine.model.revision for name, engine in engines.items()})
     pms = judge_pms(order.recipe)
     paid = _paid(order, pms)
+    places = {name: role.model for name, role in order.roles.items()}
+    akin = {judge: _akin(path, places, but=paid[judge]) for judge, path in pms.items()}
     judges = [
         Judge(name, rewards=rewards_of(path, opened.run.journal), tie="reward" if paid[name] else None)
         for name, path in pms.items()
     ]
     answering = {name: engine.model for name, engine in engines.items()}
     rating = {name: weights_hash(path) for name, path in pms.items()}
-    policies = {name: role.model for name, role in order.roles.items()}
-    decided = [__version__, STAGE, config, prompts, answering, rating, policies, paid, seed]
+    decided = [__version__, STAGE, config, prompts, answering, rating, places, paid, akin, seed]
     inputs = content_hash(decided)
     asked = tuple(Asked(role, engines[name], ("generate",)) for name, role in order.roles.items())
 
     def work(store: StageStore) -> StageResult:
         result = run_evaluate(store, config, prompts=prompts, policies=engines, judges=judges)
         report = FrontierReport(
-            policies=policies,
-            judges=tuple(judged_frontier(name, result.figures, tuple(policies), paid[name]) for name in pms),
+            policies=places,
+            judges=tuple(
+                judged_frontier(name, result.figures, tuple(places), paid=paid[name], akin=akin[name])
+                for name in pms
+            ),
             seed=seed,
             n_failed_answers=result.figures["n_failed_answers"],
         )
@@ -106,11 +111,27 @@ def _paid(order: FrontierOrder, pms: Mapping[str, Path]) -> dict[str, tuple[str,
     }
 
 
+def _akin(pm: Path, places: Mapping[str, str], *, but: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name, place in places.items() if name not in but and in_one_run(place, pm))
+
+
+def in_one_run(policy: str, pm: Path) -> bool:
+    """Return whether a policy and a preference model lie in one run, whose revisions and labels both know."""
+    runs = [
+        {folder.parent.parent.resolve() for folder in _folders(path) if folder.parent.name == "stages"}
+        for path in (Path(policy), pm)
+    ]
+    return bool(runs[0] & runs[1])
+
+
+def _folders(path: Path) -> tuple[Path, ...]:
+    """Return the folders that a path lies in: links may lead into a run, and out of one."""
+    return (*Path(os.path.abspath(path)).parents, *path.resolve().parents)
+
+
 def pms_that_paid(policy: str) -> frozenset[str]:
     """Return the hashes of the preference models that paid a policy: those that its run still has."""
-    place = Path(os.path.abspath(policy))
-    # links may lead into a run, and out of one
-    for folder in (*place.parents, *place.resolve().parents):
+    for folder in _folders(Path(policy)):
         kind, number = split_name(folder.name)
         if kind == "rl" and folder.parent.name == "stages":
             run = folder.parent.parent
@@ -130,7 +151,12 @@ def _hash_if_there(path: Path) -> str | None:
 
 
 def judged_frontier(
-    judge: str, figures: Mapping[str, Any], policies: tuple[str, ...], paid: tuple[str, ...]
+    judge: str,
+    figures: Mapping[str, Any],
+    policies: tuple[str, ...],
+    *,
+    paid: tuple[str, ...] = (),
+    akin: tuple[str, ...] = (),
 ) -> JudgedFrontier:
     """Return what one judge says, from the figures of the evaluation."""
     own = [decode(EloTable, row) for row in figures["ratings"] if row["judge"] == judge]
@@ -153,7 +179,9 @@ def judged_frontier(
     )
     refusal = next(one["prefers_refusal"] for one in figures["judges"] if one["name"] == judge)
     control = None if refusal is None else decode(Estimate, refusal)
-    return JudgedFrontier(judge, rows, chart, tuple(own), paid, _notes(judge, figures, own), control)
+    return JudgedFrontier(
+        judge, rows, chart, tuple(own), paid, akin, _notes(judge, figures, own), prefers_refusal=control
+    )
 
 
 def _refusals(figures: Mapping[str, Any], policy: str, purpose: str) -> Estimate | None:

@@ -4,7 +4,8 @@ Paper: none. It is carried out in `publius.pipeline.frontier`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from publius.training.weights import saved_heads
 
 STAGE = "frontier"
 _NO_WRITERS = ("Classification", "ForQuestionAnswering", "ForMaskedLM", "ForMultipleChoice")
+_LONGEST_NAME = 60  # letters; it stands in tables and beside points
 _SETTINGS = ("answer_tokens", "temperature", "top_p", "n_resamples")
 
 
@@ -149,13 +151,37 @@ def _named(policies: Sequence[str]) -> dict[str, str]:
         name, equals, path = text.partition("=")
         if not equals or os.path.exists(text):  # a directory's own name may have a "="
             name, path = name_of(text), text
-        if not name or not path:
+        if not name.strip() or not path:
             raise UsageError("a policy reads DIRECTORY or NAME=DIRECTORY", where=text or "POLICY")
-        if name in named or name == START:
-            what = f"{name!r} is the name of {named.get(name, 'the model that is Elo 0')} already"
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            what = f"a name is at most {_LONGEST_NAME} letters that can be seen, and this is {name!r:.100}"
+            raise UsageError(what, where=path, todo=f"write NAME={path}")
+        known = {START: "the model that is Elo 0", **named}
+        taken = {_folded(other): place for other, place in known.items()}
+        if _folded(name) in taken:
+            what = f"{name!r} is the name of {taken[_folded(name)]} already, or looks like it"
             raise UsageError(what, where=path, todo=f"write NAME={path}")
         named[name] = os.path.expanduser(path)
     return named
+
+
+def _folded(name: str) -> str:
+    """Return a name without what the eye may pass over: case, width, spaces around and between."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def refuse_same_weights(weights: Mapping[str, str]) -> None:
+    """Refuse policies whose weights have one hash: rounding alone would tell their places apart.
+
+    Raises:
+        DataError: Two have.
+    """
+    named: dict[str, str] = {}
+    for name, its_hash in weights.items():
+        if its_hash in named:
+            what = f"{named[its_hash]} and {name} have the same weights: they would differ by chance alone"
+            raise DataError(what, where="POLICY", todo="name one of them")
+        named[its_hash] = name
 
 
 def _refuse_twice(paths: Iterable[str | Path], *, where: str) -> None:

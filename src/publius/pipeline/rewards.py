@@ -18,6 +18,7 @@ from publius.records import Conversation, content_hash, decode
 from publius.stats.intervals import Estimate
 from publius.store import Journal, Rewards, keep_rewards, read_manifest
 from publius.training.digest import weights_hash
+from publius.training.weights import has_chat_template
 
 
 def rewards_of(path: Path, journal: Journal) -> Rewards:
@@ -56,10 +57,12 @@ def check_preference_model(path: Path) -> None:
     Raises:
         DataError: There is none, or another kind of model.
     """
+    todo = "name the directory of one, such as stages/pm/model of a run (publius train pm)"
     if not (path / "config.json").is_file():
-        todo = "name the directory of one, such as stages/pm/model of a run (publius train pm)"
         raise DataError("there is no preference model", where=path, todo=todo)
     check_rates_merit(path)
+    if not has_chat_template(path):
+        raise DataError("the preference model has no tokenizer with a chat template", where=path, todo=todo)
 
 
 def check_accuracy(path: Path, *, least: float) -> None:

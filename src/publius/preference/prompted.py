@@ -58,7 +58,7 @@ def load_prefix(spec: str) -> Conversation:
         raise DataError(f"{spec!r:.200} is neither a file nor one of: {names}", where="--prefix")
     try:
         turns: object = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON: {error}", where=file) from error
     return read_turns(turns, "prefix", where=str(file))
 

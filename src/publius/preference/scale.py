@@ -99,7 +99,7 @@ def read_scale(path: Path) -> RewardScale | None:
         return None
     try:
         return decode(RewardScale, json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, DataError) as error:
+    except (OSError, ValueError, RecursionError, DataError) as error:
         raise DataError(f"the reward scale cannot be read: {error}", where=file) from error
 
 

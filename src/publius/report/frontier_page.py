@@ -41,6 +41,7 @@ class FrontierRow:
 class JudgedFrontier:
     """The policies by one judge, the start first; `paid` are those that it trained, as their reward.
 
+    `akin` are others that come from its run, so that it may have learned from what they were trained on.
     `notes` are sentences on what it could not rate. `prefers_refusal` in [0, 1] is how probable it makes it
     that one refusal of everything beats the start's answers to harmless prompts, None if not measured.
     """
@@ -50,6 +51,7 @@ class JudgedFrontier:
     chart: ParetoChart | None
     tables: tuple[EloTable, ...]
     paid: tuple[str, ...] = ()
+    akin: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     prefers_refusal: Estimate | None = None
 
@@ -87,7 +89,7 @@ def frontier_sentence(judged: JudgedFrontier) -> str:
 
 
 def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
-    """Return what the frontier does not show: who pays for declining, who paid, what has no rating."""
+    """Return what the frontier does not show: judges that are none or not independent, what has no rating."""
     doubts = [
         doubt for one in report.judges if (doubt := refusal_doubt(one.judge, one.prefers_refusal)) is not None
     ]
@@ -95,6 +97,12 @@ def frontier_doubts(report: FrontierReport) -> tuple[str, ...]:
         f"{one.judge} {PAID} {', '.join(one.paid)}: it is no independent judge of what it paid for."
         for one in report.judges
         if one.paid
+    ]
+    doubts += [
+        f"{one.judge} comes from the run that trained {', '.join(one.akin)}, so it may have learned from the "
+        "same revisions or labels: it is no independent judge of them."
+        for one in report.judges
+        if one.akin
     ]
     doubts += [f"By {one.judge}: {note}" for one in report.judges for note in one.notes]
     if report.n_failed_answers:

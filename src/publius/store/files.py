@@ -97,7 +97,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except FileNotFoundError as error:
         raise StoreError("the file is missing", where=path, todo="run the stage that writes it") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         todo = "delete the file and run the same command again"
         raise StoreError(f"the file is damaged ({error})", where=path, todo=todo) from error
 

@@ -36,7 +36,7 @@ def read_origin(model: Path) -> frozenset[str]:
         return frozenset()
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"it cannot be read: {error}", where=file) from error
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise DataError("this is no list of hashes", where=file)

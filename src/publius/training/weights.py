@@ -119,7 +119,7 @@ def has_chat_template(source: Path) -> bool:
     settings = source / "tokenizer_config.json"
     try:
         return bool(settings.exists() and json.loads(settings.read_text("utf-8")).get("chat_template"))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"the tokenizer's settings cannot be read: {error}", where=settings) from error
 
 
@@ -132,7 +132,7 @@ def saved_heads(source: Path) -> tuple[str, ...]:
     settings = source / "config.json"
     try:
         named = json.loads(settings.read_text("utf-8")).get("architectures") if settings.is_file() else None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"the model's settings cannot be read: {error}", where=settings) from error
     return tuple(map(str, cast(list[Any], named))) if isinstance(named, list) else ()
 
