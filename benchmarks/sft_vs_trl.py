@@ -82,7 +82,10 @@ def draw_rows(spec: str, *, n: int, seed: int) -> list[SFTRow]:
     given = random.Random(seed).sample(found, min(2 * n, len(found)))
     with quiet():
         tokenizer = load_causal_lm(fetch_model(MODEL)).tokenizer
-    return sft_rows(tokenizer, given, max_length=MAX_LENGTH).rows[:n]
+    rows = sft_rows(tokenizer, given, max_length=MAX_LENGTH).rows[:n]
+    if not rows:
+        raise SystemExit(f"{spec}: no demonstration of at most {MAX_LENGTH} tokens")
+    return rows
 
 
 def our_trainer(rows: Sequence[SFTRow], work: Path, **settings: Any) -> Any:

@@ -148,7 +148,9 @@ def test_a_key_that_expires_ends_the_run_after_the_answers_that_came(open_it, se
     came: list[Answer] = []
     with pytest.raises(EngineError, match="refused the key"):
         came_until_the_end(engine, came)
-    assert {answer.request_id for answer in came} == {"0", "1", "2", "3", "4", "5"}
+    found = {answer.request_id for answer in came}
+    assert found <= {"0", "1", "2", "3", "4", "5"}
+    assert len(found) >= 3  # when the first late one was sent, three others at most were in flight
     assert sum(call.item.startswith("late") for call in server.calls) <= 8  # those in flight
     assert engine.wait() == []
     assert isinstance(all_of(engine, asks(1))["0"], Completion)

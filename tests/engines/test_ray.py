@@ -118,8 +118,13 @@ def answers_of(engine: Engine, requests: Sequence[GenerateRequest | ChooseReques
 
 
 def processes_below(pid: int, name: str) -> list[psutil.Process]:
-    below = psutil.Process(pid).children(recursive=True)
-    return [one for one in below if any(part.startswith(name) for part in one.cmdline())]
+    def is_named(one: psutil.Process) -> bool:
+        try:
+            return any(part.startswith(name) for part in one.cmdline())
+        except psutil.Error:  # it has just ended
+            return False
+
+    return [one for one in psutil.Process(pid).children(recursive=True) if is_named(one)]
 
 
 # Without a cluster
